@@ -1,0 +1,106 @@
+import { connect, credsAuthenticator, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node"
+import { Effect, Schema, type Scope } from "effect"
+import { readFileSync } from "node:fs"
+import { backoffMillis } from "./backoff.ts"
+import { type HostMap, mapUrl } from "./hosts.ts"
+
+export interface NatsOptions {
+  /** Seed URLs. */
+  readonly servers: ReadonlyArray<string>
+  readonly tls?: {
+    readonly mode: "Disabled" | "Auto" | "Required" | "HandshakeFirst"
+    /** PEM files, read again at every connect. */
+    readonly caFile?: string
+    readonly certFile?: string
+    readonly keyFile?: string
+    readonly serverName?: string
+  }
+  readonly credsFile?: string
+  readonly user?: string
+  readonly passwordFile?: string
+}
+
+/** No connection, with what to look at. */
+export class NatsUnavailable extends Schema.TaggedError<NatsUnavailable>()("NatsUnavailable", {
+  servers: Schema.Array(Schema.String),
+  detail: Schema.String
+}) {
+  override get message() {
+    return `wanted a connection to NATS at ${this.servers.join(", ")}, found: ${this.detail}`
+  }
+  get isRetryable() {
+    return true
+  }
+}
+
+/** The client's two silent TLS failures, as a sentence that names the setting to change. */
+const explain = (error: unknown): string => {
+  const text = error instanceof Error ? error.message : String(error)
+  if (/WRONG_VERSION_NUMBER/.test(text)) {
+    return `${text}: the server answered in plain text to a TLS handshake; set tls.mode to Auto or Required instead of HandshakeFirst`
+  }
+  if (/timeout/i.test(text)) {
+    return `${text}: nothing answered; check address and port, and set tls.mode to HandshakeFirst if the server expects TLS before its INFO line`
+  }
+  return text
+}
+
+const tlsOptions = (options: NatsOptions): NodeConnectionOptions["tls"] => {
+  const { tls } = options
+  // Without a tls object a `tls://` URL is dialled in plain text, and the credentials are sent (measured).
+  const wanted = options.servers.some((url) => url.startsWith("tls://"))
+  if (!tls) return wanted ? {} : undefined
+  if (tls.mode === "Disabled" || (tls.mode === "Auto" && !tls.caFile && !tls.certFile && !wanted))
+    return wanted ? {} : undefined
+  return {
+    handshakeFirst: tls.mode === "HandshakeFirst",
+    ...(tls.caFile ? { caFile: tls.caFile } : {}),
+    ...(tls.certFile ? { certFile: tls.certFile } : {}),
+    ...(tls.keyFile ? { keyFile: tls.keyFile } : {}),
+    ...(tls.serverName ? { servername: tls.serverName } : {})
+  } as NodeConnectionOptions["tls"]
+}
+
+/**
+ * A connection that lives as long as the scope and reconnects for ever (the client profile: pings every 5 s, at most 2 lost).
+ * Fails only when the first connect fails; `waitOnFirst` retries that too.
+ *
+ * @param name shown by `nats server report connections`
+ */
+export const connectNats = (
+  options: NatsOptions,
+  settings: { readonly name: string; readonly hosts: HostMap; readonly waitOnFirst?: boolean }
+): Effect.Effect<NatsConnection, NatsUnavailable, Scope.Scope> => {
+  const servers = options.servers.map((url) => mapUrl(url, settings.hosts))
+  const tls = tlsOptions(options)
+  let attempt = 0
+  return Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        const connection = await connect({
+          servers,
+          name: settings.name,
+          timeout: 5_000,
+          pingInterval: 5_000,
+          maxPingOut: 2,
+          maxReconnectAttempts: -1,
+          waitOnFirstConnect: settings.waitOnFirst ?? false,
+          // Without it two equal refusals close the connection for good, even after the permission is back (measured).
+          ignoreAuthErrorAbort: true,
+          ignoreClusterUpdates: true,
+          reconnectDelayHandler: () => backoffMillis(attempt++, 100, 5_000),
+          ...(tls ? { tls } : {}),
+          ...(options.credsFile ? { authenticator: credsAuthenticator(() => readFileSync(options.credsFile!)) } : {}),
+          ...(options.user ? { user: options.user } : {}),
+          ...(options.passwordFile ? { pass: readFileSync(options.passwordFile, "utf8").trim() } : {})
+        })
+        void (async () => {
+          for await (const status of connection.status()) if (status.type === "reconnect") attempt = 0
+        })()
+        return connection
+      },
+      catch: (error) => new NatsUnavailable({ servers: [...options.servers], detail: explain(error) })
+    }),
+    (connection) => Effect.promise(() => connection.drain().catch(() => connection.close()))
+  )
+}
