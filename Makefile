@@ -1,0 +1,43 @@
+# Everything a newcomer types. `make help` prints it.
+# npm-started programs and the recipes below run under the Node that the lockfile brings (24), whatever the machine has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
+FOR ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format generate bench tools clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: node_modules/.stamp ## Install the dependencies of the lockfile
+node_modules/.stamp: package-lock.json package.json
+	npm ci --no-progress --loglevel=error
+	@touch $@
+
+tools: setup ## Build the test servers (nats-server and a Kubernetes control plane) into .bin/, once
+	tools/build.sh nats-server plane
+
+demo: setup ## Feed events of this machine through the platform and show the rows; FOR=60s ends by itself
+	@tools/build.sh nats-server
+	@node demo/main.ts $(if $(FOR),--for $(FOR))
+
+test: tools ## Types, lint, format, and every test on real servers
+	@npm run --silent check
+	@vitest run
+
+check: setup ## Types, lint and format only
+	@npm run --silent check
+
+format: setup ## Format the sources
+	@oxfmt .
+
+generate: setup ## Write crds/*.yaml from the Schemas
+	@node crds/generate.ts
+
+bench: setup ## Measure the writer against a plain COPY
+	@tools/build.sh nats-server
+	@node bench/main.ts $(ARGS)
+
+clean: ## Remove what was built and the local platform's data
+	rm -rf node_modules .bin .local dist coverage
