@@ -1,13 +1,26 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect } from "effect"
+import { Cause, Effect, Exit, Runtime } from "effect"
 import { Command } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
+import { command as local } from "./local.ts"
+import { command as operator } from "./operator.ts"
+import { command as migrate } from "./migrate.ts"
+import { command as validate } from "./validate.ts"
+import { command as writer } from "./writer.ts"
 
 /** `eventstream`: every command is one file of this folder, and loads what it needs only when it runs. */
 const eventstream = Command.make("eventstream").pipe(
   Command.withDescription("Events in NATS JetStream become rows in PostgreSQL and TimescaleDB."),
-  Command.withSubcommands([])
+  Command.withSubcommands([local, migrate, operator, validate, writer])
 )
 
-eventstream.pipe(Command.run({ version: packageJson.version }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+eventstream.pipe(
+  Command.run({ version: packageJson.version }),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    // A stop that was asked for (SIGTERM, Ctrl-C) is a success; the default would be 130.
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  })
+)

@@ -45,6 +45,8 @@ export interface Resource {
   readonly kind: string
   /** Lower-case plural, as in the URL. */
   readonly plural: string
+  /** Set where objects have no namespace. */
+  readonly scope?: "Cluster"
 }
 
 export const EventStreams: Resource = {
@@ -58,12 +60,36 @@ export const ConfigMaps: Resource = { group: "", version: "v1", kind: "ConfigMap
 export const Secrets: Resource = { group: "", version: "v1", kind: "Secret", plural: "secrets" }
 export const ServiceAccounts: Resource = { group: "", version: "v1", kind: "ServiceAccount", plural: "serviceaccounts" }
 export const Pods: Resource = { group: "", version: "v1", kind: "Pod", plural: "pods" }
-export const Namespaces: Resource = { group: "", version: "v1", kind: "Namespace", plural: "namespaces" }
+export const Namespaces: Resource = {
+  group: "",
+  version: "v1",
+  kind: "Namespace",
+  plural: "namespaces",
+  scope: "Cluster"
+}
+export const Leases: Resource = { group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases" }
+export const Events: Resource = { group: "events.k8s.io", version: "v1", kind: "Event", plural: "events" }
+
+const resources = [EventStreams, Deployments, ConfigMaps, Secrets, ServiceAccounts, Pods, Namespaces, Leases, Events]
+
+/** `group/version`, without the slash for the core group. */
+export const apiVersionOf = (resource: Resource) =>
+  resource.group === "" ? resource.version : `${resource.group}/${resource.version}`
+
+/** The kind of an object, among those the operator handles. */
+export const resourceOf = (object: KubeObject): Resource | undefined =>
+  resources.find((resource) => resource.kind === object.kind && apiVersionOf(resource) === object.apiVersion)
 
 export interface ObjectKey {
+  /** "" for a kind without namespaces. */
   readonly namespace: string
   readonly name: string
 }
+
+export const keyOf = (object: KubeObject): ObjectKey => ({
+  namespace: object.metadata.namespace ?? "",
+  name: object.metadata.name
+})
 
 /** What a list or watch selects. */
 export interface Selection {
@@ -125,12 +151,17 @@ export class Kube extends Context.Service<
      */
     readonly watch: (resource: Resource, selection: Selection) => Stream.Stream<Change>
     /**
-     * Server-side apply with force under field manager `eventstream-operator`: creates or updates, leaves fields of other
-     * managers alone, changes nothing (same resourceVersion) when nothing differs. Returns the stored object.
-     * `metadata.resourceVersion` or `metadata.uid`, when given, are preconditions (Conflict).
+     * Server-side apply with force under field manager `eventstream-operator` (or `manager`): creates or updates, removes
+     * what the same manager applied before and no longer does, leaves fields of other managers alone, changes nothing (same
+     * resourceVersion) when nothing differs. Returns the stored object. `metadata.uid` and `metadata.resourceVersion`, when
+     * given, are preconditions (Conflict); an object that is not there is created all the same unless uid is given.
+     * `status` is left out where it is a subresource.
      */
-    readonly apply: (object: KubeObject) => Effect.Effect<KubeObject, KubeError>
-    /** Creates; AlreadyExists when the name is taken. */
+    readonly apply: (
+      object: KubeObject,
+      options?: { readonly manager?: string }
+    ) => Effect.Effect<KubeObject, KubeError>
+    /** Creates; AlreadyExists when the name is taken. `status` is left out where it is a subresource. */
     readonly create: (object: KubeObject) => Effect.Effect<KubeObject, KubeError>
     /** Applies `/status` whole, under field manager `eventstream-operator-status` (or `manager`). NotFound when the object is gone. */
     readonly patchStatus: (

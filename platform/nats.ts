@@ -1,5 +1,5 @@
 import { connect, credsAuthenticator, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node"
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Redacted, Schema, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { backoffMillis } from "./backoff.ts"
 import { type HostMap, mapUrl } from "./hosts.ts"
@@ -18,6 +18,8 @@ export interface NatsOptions {
   readonly credsFile?: string
   readonly user?: string
   readonly passwordFile?: string
+  /** The password itself, where there is no file. */
+  readonly password?: Redacted.Redacted
 }
 
 /** No connection, with what to look at. */
@@ -92,7 +94,8 @@ export const connectNats = (
           ...(tls ? { tls } : {}),
           ...(options.credsFile ? { authenticator: credsAuthenticator(() => readFileSync(options.credsFile!)) } : {}),
           ...(options.user ? { user: options.user } : {}),
-          ...(options.passwordFile ? { pass: readFileSync(options.passwordFile, "utf8").trim() } : {})
+          ...(options.passwordFile ? { pass: readFileSync(options.passwordFile, "utf8").trim() } : {}),
+          ...(options.password ? { pass: Redacted.value(options.password) } : {})
         })
         void (async () => {
           for await (const status of connection.status()) if (status.type === "reconnect") attempt = 0

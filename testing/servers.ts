@@ -1,6 +1,19 @@
 import { Effect, Schema, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn, type SpawnOptions, spawnSync } from "node:child_process"
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
@@ -45,38 +58,70 @@ export interface Server {
   readonly pid: number
 }
 
+/** How every server here is run. */
+export interface RunOptions {
+  /** File its output is appended to. Unset: a temporary one. */
+  readonly logFile?: string
+  /** Told the process id in the moment it is there, before the server is ready. */
+  readonly onSpawn?: (pid: number) => void
+  /** Told when it has ended, for whatever reason. */
+  readonly onExit?: (pid: number) => void
+}
+
 /** Starts `command` and waits until its output matches `ready`; `stop` and wait on release. */
-const server = (
+export const server = Effect.fnUntraced(function* (
   command: string,
   args: ReadonlyArray<string>,
   ready: RegExp,
+  run: RunOptions,
   options: SpawnOptions = {},
   stop: NodeJS.Signals = "SIGTERM"
-): Effect.Effect<Server, ServerFailed, Scope.Scope> =>
-  Effect.acquireRelease(
+) {
+  const logFile = run.logFile ?? join(yield* tempDirectory("eventstream-log-"), "output.log")
+  const offset = existsSync(logFile) ? statSync(logFile).size : 0
+  const output = () => readFileSync(logFile).subarray(offset).toString()
+  const child = yield* Effect.acquireRelease(
     Effect.callback<ChildProcess, ServerFailed>((resume) => {
+      // Output goes to a file and not through a pipe: a server must not die of a broken pipe, nor wait for a stopped reader.
+      const log = openSync(logFile, "a", 0o600)
       // In a process group of its own: Ctrl-C reaches us alone, and we stop the servers in order.
-      const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true })
-      let output = ""
-      const read = (chunk: Buffer) => {
-        if (output === "") child.unref()
-        output = (output + chunk.toString()).slice(-20_000)
-        if (ready.test(output)) resume(Effect.succeed(child))
+      const child = spawn(command, args, { ...options, stdio: ["ignore", log, log], detached: true })
+      closeSync(log)
+      const { pid } = child
+      if (pid !== undefined) {
+        run.onSpawn?.(pid)
+        child.once("exit", () => run.onExit?.(pid))
       }
-      child.stdout?.on("data", read)
-      child.stderr?.on("data", read)
-      child.on("error", (error) => resume(Effect.fail(new ServerFailed({ command, output: String(error) }))))
-      child.on("exit", () => resume(Effect.fail(new ServerFailed({ command, output }))))
-      return Effect.sync(() => void child.kill("SIGKILL"))
+      const failed = (detail: string) => resume(Effect.fail(new ServerFailed({ command, output: detail })))
+      const look = setInterval(() => {
+        if (!ready.test(output())) return
+        clearInterval(look)
+        child.unref()
+        resume(Effect.succeed(child))
+      }, 15)
+      const stopLooking = () => clearInterval(look)
+      child.once("error", (error) => {
+        stopLooking()
+        failed(String(error))
+      })
+      child.once("exit", () => {
+        stopLooking()
+        failed(output())
+      })
+      return Effect.sync(() => {
+        stopLooking()
+        child.kill("SIGKILL")
+      })
     }).pipe(
       Effect.timeoutOrElse({
         duration: "60 seconds",
-        orElse: () => Effect.fail(new ServerFailed({ command, output: "not ready within 60 s" }))
+        orElse: () => Effect.fail(new ServerFailed({ command, output: `not ready within 60 s | ${output()}` }))
       })
     ),
     (child) =>
       Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+        child.ref()
         const kill = setTimeout(() => child.kill("SIGKILL"), 10_000)
         child.once("exit", () => {
           clearTimeout(kill)
@@ -85,7 +130,9 @@ const server = (
         child.kill(stop)
         child.kill("SIGCONT") // a server that a test has frozen can't stop otherwise
       })
-  ).pipe(Effect.map((child) => ({ process: child, pid: child.pid! })))
+  )
+  return { process: child, pid: child.pid! } satisfies Server
+})
 
 /** JetStream's API of this version is what the operator is written against; older ones refuse fields we send. */
 const oldestNats = [2, 11] as const
@@ -124,7 +171,7 @@ export const natsServerBinary: Effect.Effect<string, ServerFailed> = Effect.sync
   )
 )
 
-export interface NatsOptions {
+export interface NatsOptions extends RunOptions {
   /** Folder of the file store, kept. Unset: a temporary one. */
   readonly storeDirectory?: string
   /** Unset: a free port. */
@@ -158,21 +205,23 @@ export const startNats = Effect.fnUntraced(function* (options: NatsOptions = {})
       ]
     : []
   const args = [...config, "--jetstream", "--store_dir", storeDirectory, "--addr", "127.0.0.1", "--port", String(port)]
-  const started = yield* server(binary, args, /Server is ready/, {}, "SIGTERM")
+  const started = yield* server(binary, args, /Server is ready/, options)
   return { ...started, url: `nats://127.0.0.1:${port}`, port, storeDirectory } satisfies NatsServer
 })
 
-export interface PostgresOptions {
+export interface PostgresOptions extends RunOptions {
   /** Data directory, kept; made by initdb when empty. Unset: a temporary one. */
   readonly dataDirectory?: string
   /** Unset: a free port. */
   readonly port?: number
+  /** Password of superuser `postgres`, asked for from every client. Unset: none is asked for. Decided when the data is made. */
+  readonly password?: string
   /** Further settings, e.g. `{ fsync: "on" }`. */
   readonly settings?: Readonly<Record<string, string>>
 }
 
 export interface PostgresServer extends Server {
-  /** URL of database `postgres` as superuser `postgres`; loopback only, so no password. */
+  /** URL of database `postgres` as superuser `postgres`. */
   readonly url: string
   readonly port: number
 }
@@ -192,39 +241,62 @@ const asPostgres = (
   return { prefix: [], options: { uid: nobody, gid: nobody } }
 }
 
+/** A temporary folder that `nobody` may pass through but not read. */
+const passableDirectory = tempDirectory("eventstream-postgres-").pipe(
+  Effect.tap((path) => Effect.sync(() => chmodSync(path, 0o711)))
+)
+
+/** Makes the data directory beside its place first: an interrupted initdb leaves nothing that looks finished. */
+const initdb = (bin: string, dataDirectory: string, password: string | undefined): Effect.Effect<void, ServerFailed> =>
+  Effect.try({
+    try: () => {
+      const unfinished = `${dataDirectory}.new`
+      const passwordFile = `${dataDirectory}.password`
+      rmSync(unfinished, { recursive: true, force: true })
+      mkdirSync(unfinished, { recursive: true, mode: 0o700 })
+      const { prefix, options } = asPostgres(unfinished)
+      const authentication =
+        password === undefined ? ["-A", "trust"] : ["-A", "scram-sha-256", "--pwfile", passwordFile]
+      if (password !== undefined) writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+      if (password !== undefined && options.uid !== undefined) chownSync(passwordFile, options.uid, options.gid!)
+      try {
+        const place = ["-D", unfinished, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        const [file, ...args] = [...prefix, join(bin, "initdb"), ...place, ...authentication]
+        execFileSync(file!, args, { ...options, stdio: ["ignore", "ignore", "pipe"] })
+      } finally {
+        rmSync(passwordFile, { force: true })
+      }
+      rmSync(dataDirectory, { recursive: true, force: true })
+      renameSync(unfinished, dataDirectory)
+    },
+    catch: (error) =>
+      new ServerFailed({ command: "initdb", output: String((error as { stderr?: Buffer }).stderr ?? error) })
+  })
+
+/** PostgreSQL reads only data of its own major version. */
+const sameMajor = (bin: string, dataDirectory: string): Effect.Effect<void, ServerFailed> => {
+  const found = readFileSync(join(dataDirectory, "PG_VERSION"), "utf8").trim()
+  const version = execFileSync(join(bin, "postgres"), ["--version"], { encoding: "utf8" })
+  const wanted = /\b(\d+)[.\d]*/.exec(version)?.[1]
+  if (found === wanted) return Effect.void
+  const output = `${dataDirectory} holds data of PostgreSQL ${found}, this is PostgreSQL ${wanted}; use another folder, or dump and restore`
+  return Effect.fail(new ServerFailed({ command: "postgres", output }))
+}
+
 /** A PostgreSQL server on 127.0.0.1, durability off unless `settings` says otherwise. */
 export const startPostgres = Effect.fnUntraced(function* (options: PostgresOptions = {}) {
   const bin = yield* Effect.try({
     try: postgresBinaries,
     catch: (error) => new ServerFailed({ command: "embedded Postgres", output: String(error) })
   })
-  const dataDirectory = options.dataDirectory ?? (yield* tempDirectory("eventstream-postgres-"))
+  const dataDirectory = options.dataDirectory ?? join(yield* passableDirectory, "data")
   const port = options.port ?? (yield* freePort)
+  if (!existsSync(join(dataDirectory, "PG_VERSION"))) yield* initdb(bin, dataDirectory, options.password)
+  yield* sameMajor(bin, dataDirectory)
   const { prefix, options: identity } = yield* Effect.sync(() => {
-    mkdirSync(dataDirectory, { recursive: true })
     chmodSync(dataDirectory, 0o700)
     return asPostgres(dataDirectory)
   })
-  const command = (program: string, args: ReadonlyArray<string>) => [...prefix, join(bin, program), ...args]
-  if (!existsSync(join(dataDirectory, "PG_VERSION"))) {
-    const [file, ...args] = command("initdb", [
-      "-D",
-      dataDirectory,
-      "-U",
-      "postgres",
-      "-A",
-      "trust",
-      "-E",
-      "UTF8",
-      "--locale=C.UTF-8",
-      "--no-sync"
-    ])
-    yield* Effect.try({
-      try: () => execFileSync(file!, args, { ...identity, stdio: ["ignore", "ignore", "pipe"] }),
-      catch: (error) =>
-        new ServerFailed({ command: "initdb", output: String((error as { stderr?: Buffer }).stderr ?? error) })
-    })
-  }
   const settings = {
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
@@ -232,14 +304,10 @@ export const startPostgres = Effect.fnUntraced(function* (options: PostgresOptio
     jit: "off",
     ...options.settings
   }
-  const [file, ...args] = command("postgres", [
-    "-D",
-    dataDirectory,
-    "-p",
-    String(port),
-    ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
-  ])
+  const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+  const [file, ...args] = [...prefix, join(bin, "postgres"), "-D", dataDirectory, "-p", String(port), ...flags]
   // SIGINT is the fast shutdown: sessions are ended, nothing is lost.
-  const started = yield* server(file!, args, /ready to accept connections/, identity, "SIGINT")
-  return { ...started, url: `postgres://postgres@127.0.0.1:${port}/postgres`, port } satisfies PostgresServer
+  const started = yield* server(file!, args, /ready to accept connections/, options, identity, "SIGINT")
+  const login = options.password === undefined ? "postgres" : `postgres:${encodeURIComponent(options.password)}`
+  return { ...started, url: `postgres://${login}@127.0.0.1:${port}/postgres`, port } satisfies PostgresServer
 })

@@ -103,7 +103,11 @@ export const NatsConfig = Schema.Struct({
   ),
   credsFile: optional(Schema.NonEmptyString, "NATS .creds file."),
   user: optional(Schema.NonEmptyString, "User name."),
-  passwordFile: optional(Schema.NonEmptyString, "File holding the password.")
+  passwordFile: optional(Schema.NonEmptyString, "File holding the password."),
+  password: optional(
+    Schema.RedactedFromValue(Schema.NonEmptyString),
+    "The password itself; for standalone use, the operator gives files."
+  )
 })
 export type NatsConfig = typeof NatsConfig.Type
 
@@ -111,6 +115,10 @@ export const PostgresConfig = Schema.Struct({
   /** A folder with one file per key, the shape of a mounted CloudNativePG app Secret. */
   secretDirectory: optional(Schema.NonEmptyString, "Folder with uri, or host, port, dbname, username, password."),
   uriKey: withDefault(Schema.NonEmptyString, "uri", "File of secretDirectory that holds the connection URI."),
+  uri: optional(
+    Schema.RedactedFromValue(Schema.NonEmptyString),
+    "Connection URI; excludes secretDirectory and host. For standalone use, the operator gives files."
+  ),
   host: optional(Schema.NonEmptyString, "Host; excludes secretDirectory."),
   port: withDefault(int(1, 65535), 5432, "Port."),
   database: optional(Schema.NonEmptyString, "Database."),

@@ -1,0 +1,16 @@
+import { Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+
+const config = Flag.String("config").pipe(Flag.withDescription("JSON file with the writer's configuration."))
+
+export const command = Command.make("migrate", { config }, ({ config }) =>
+  Effect.gen(function* () {
+    const { launchMigrate } = yield* Effect.promise(() => import("../writer/migrate.ts"))
+    yield* launchMigrate({ config, environment: process.env })
+  })
+).pipe(
+  Command.withDescription(
+    "Create the tables of an EventStream and of its ledger where they are missing, and check those that exist; " +
+      "what the operator runs before a writer."
+  )
+)

@@ -1,0 +1,194 @@
+import { formatDurationNanos } from "../crds/duration.ts"
+import { formatQuantity } from "../crds/quantity.ts"
+import type { ConsumerState, StreamState } from "./jetstream.ts"
+import type { KubeObject } from "./kube.ts"
+import { AppliedHashAnnotation } from "./specs/names.ts"
+import type { fixedConsumerConfig, MutableConsumerConfig } from "./specs/consumer.ts"
+import type { StreamConfig } from "./specs/stream.ts"
+
+/** A change of a stream that removes messages at once. */
+export interface Lossy {
+  /** How a person allows it by the annotation, e.g. `maxMessages:5`. */
+  readonly approval: string
+  readonly consequence: string
+}
+
+export interface StreamDrift {
+  /** What an update may change without losing anything, and what has been approved. */
+  readonly fields: Partial<StreamConfig>
+  readonly lossy: ReadonlyArray<Lossy>
+  /** Fields the server never changes (10052), as `storage: is memory, wanted file`. */
+  readonly immutable: ReadonlyArray<string>
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+const sameSet = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) => same([...a].sort(), [...b].sort())
+
+/** `limit` is a lower bound than before and would cut what is there. */
+const tightened = (limit: number, before: number, present: number) =>
+  limit > 0 && (before <= 0 || limit < before) && present > limit
+
+/** What a changed field would remove at once; measured on nats-server: see the table of updates in docs/architecture.md. */
+const lossOf = (
+  field: keyof StreamConfig,
+  wanted: StreamConfig,
+  stream: StreamState,
+  nowMillis: number
+): Lossy | undefined => {
+  const { config, messages, bytes } = stream
+  if (messages === 0) return undefined
+  switch (field) {
+    case "retention":
+      return wanted.retention === "interest"
+        ? {
+            approval: "retention:Interest",
+            consequence: "messages that no consumer has yet to acknowledge are removed"
+          }
+        : undefined
+    case "max_msgs":
+      return tightened(wanted.max_msgs, config.max_msgs, messages)
+        ? {
+            approval: `maxMessages:${wanted.max_msgs}`,
+            consequence: "the oldest messages beyond the new limit are removed"
+          }
+        : undefined
+    case "max_bytes":
+      return tightened(wanted.max_bytes, config.max_bytes, bytes)
+        ? {
+            approval: `maxBytes:${formatQuantity(wanted.max_bytes)}`,
+            consequence: "the oldest messages beyond the new limit are removed"
+          }
+        : undefined
+    case "max_msgs_per_subject":
+      // How many a subject has is not known without reading them all; one message per subject is never too many.
+      return messages > stream.subjects && tightened(wanted.max_msgs_per_subject, config.max_msgs_per_subject, messages)
+        ? {
+            approval: `maxMessagesPerSubject:${wanted.max_msgs_per_subject}`,
+            consequence: "the oldest messages of subjects that hold more are removed"
+          }
+        : undefined
+    case "max_age":
+      return tightened(wanted.max_age, config.max_age, (nowMillis - Date.parse(stream.firstTime)) * 1e6)
+        ? {
+            approval: `maxAge:${formatDurationNanos(wanted.max_age)}`,
+            consequence: "messages older than the new limit are removed"
+          }
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** Compared with the stream only when the spec says something about them. */
+export interface StreamWish {
+  readonly config: StreamConfig
+  /** False: the copies the stream has are right. */
+  readonly replicasGiven: boolean
+}
+
+/**
+ * How a stream differs from the wanted one. A field that would remove messages is among `fields` only when `approved` has its
+ * name; until then the rest is still put right.
+ */
+export const streamDrift = (
+  wish: StreamWish,
+  stream: StreamState,
+  approved: ReadonlySet<string>,
+  nowMillis: number
+): StreamDrift => {
+  const fields: Record<string, unknown> = {}
+  const lossy: Array<Lossy> = []
+  const immutable: Array<string> = []
+  const wanted = wish.config
+  for (const field of Object.keys(wanted) as Array<keyof StreamConfig>) {
+    const is = stream.config[field]
+    const want = wanted[field]
+    if (field === "name" || field === "metadata") continue
+    if (field === "num_replicas" && !wish.replicasGiven) continue
+    if (field === "subjects" ? sameSet(stream.config.subjects ?? [], wanted.subjects) : same(is, want)) continue
+    const workQueue = field === "retention" && (is === "workqueue" || want === "workqueue")
+    if (field === "storage" || workQueue) {
+      immutable.push(`${field} is ${String(is)}, wanted ${String(want)}`)
+      continue
+    }
+    const loss = lossOf(field, wanted, stream, nowMillis)
+    if (loss && !approved.has(loss.approval)) lossy.push(loss)
+    else fields[field] = want
+  }
+  for (const [key, value] of Object.entries(wanted.metadata)) {
+    if (stream.config.metadata?.[key] === value) continue
+    fields["metadata"] = { ...stream.config.metadata, ...wanted.metadata }
+  }
+  return { fields: fields as Partial<StreamConfig>, lossy, immutable }
+}
+
+/** Fields JetStream leaves out of an answer when they have their default. */
+const consumerDefaults: Readonly<Record<string, unknown>> = {
+  headers_only: false,
+  inactive_threshold: 0,
+  filter_subjects: [],
+  replay_policy: "instant"
+}
+
+const consumerField = (consumer: ConsumerState, field: string): unknown => {
+  const config = consumer.config as unknown as Readonly<Record<string, unknown>>
+  // Somebody else's edit may have left the single form.
+  if (field === "filter_subjects" && config["filter_subject"]) return [config["filter_subject"]]
+  return config[field] ?? consumerDefaults[field]
+}
+
+const differing = <T extends object>(consumer: ConsumerState, wanted: T): Partial<T> => {
+  const differs = ([field, want]: [string, unknown]) => {
+    const is = consumerField(consumer, field)
+    return Array.isArray(want) && Array.isArray(is)
+      ? !sameSet(is as Array<string>, want as Array<string>)
+      : !same(is, want)
+  }
+  return Object.fromEntries(Object.entries(wanted).filter(differs)) as Partial<T>
+}
+
+/** The fields to change in place. */
+export const consumerDrift = (wanted: MutableConsumerConfig, consumer: ConsumerState): Partial<MutableConsumerConfig> =>
+  differing(consumer, wanted)
+
+/** The fields that differ although the server can't change them: the durable has to be replaced. */
+export const fixedDrift = (wanted: typeof fixedConsumerConfig, consumer: ConsumerState): ReadonlyArray<string> =>
+  Object.keys(differing(consumer, wanted))
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isEmpty = (value: unknown) =>
+  value === undefined ||
+  (Array.isArray(value) && value.length === 0) ||
+  (isRecord(value) && Object.keys(value).length === 0)
+
+const unit: Readonly<Record<string, number>> = {
+  ...{ m: 1e-3, "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 },
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50 }
+}
+const amount = (value: unknown): number | undefined => {
+  const match = /^([0-9]+(?:\.[0-9]+)?)(m|k|[MGTP]i?|Ki|)$/.exec(String(value))
+  return match ? Number(match[1]) * unit[match[2]!]! : undefined
+}
+
+/**
+ * Whether `live` has everything that `wanted` says. The API server adds fields (defaults) but no list elements, drops what is
+ * empty, and rewrites quantities: `1000m` comes back as `1`.
+ */
+export const covers = (live: unknown, wanted: unknown): boolean => {
+  if (isEmpty(wanted)) return isEmpty(live) || isRecord(live)
+  if (Array.isArray(wanted)) {
+    return Array.isArray(live) && live.length === wanted.length && wanted.every((item, at) => covers(live[at], item))
+  }
+  if (isRecord(wanted)) {
+    return isRecord(live) && Object.entries(wanted).every(([key, value]) => covers(live[key], value))
+  }
+  return live === wanted || (amount(wanted) !== undefined && amount(live) === amount(wanted))
+}
+
+/** Whether an object has to be applied: it is not there, we want something else than we last applied, or somebody edited it. */
+export const needsApply = (live: KubeObject | undefined, wanted: KubeObject): boolean =>
+  live === undefined ||
+  live.metadata.annotations?.[AppliedHashAnnotation] !== wanted.metadata.annotations?.[AppliedHashAnnotation] ||
+  !covers(live, wanted)

@@ -1,0 +1,55 @@
+import type { EventStreamStatus } from "../crds/eventstream.ts"
+import { find, holds } from "./status/conditions.ts"
+
+/** An Event about an EventStream. */
+export interface Note {
+  readonly type: "Normal" | "Warning"
+  readonly reason: string
+  readonly note: string
+}
+
+/** Ready's reasons that people want to be told of when they come up. */
+const warnings: Readonly<Record<string, string>> = {
+  NatsUnreachable: "NatsDisconnected",
+  TargetUnreachable: "TargetUnreachable",
+  Halted: "Halted"
+}
+
+/** What has come to pass between two statuses. */
+export const eventsBetween = (
+  previous: EventStreamStatus | undefined,
+  next: EventStreamStatus
+): ReadonlyArray<Note> => {
+  const notes: Array<Note> = []
+  const before = previous?.conditions
+  const after = next.conditions
+  const appeared = (type: Parameters<typeof find>[1]) =>
+    holds(after, type) && !holds(before, type) ? find(after, type) : undefined
+
+  if (appeared("Suspended"))
+    notes.push({ type: "Normal", reason: "Suspended", note: "writers are stopped by spec.suspend" })
+  if (holds(before, "Suspended") && !holds(after, "Suspended")) {
+    notes.push({ type: "Normal", reason: "Resumed", note: "writers are started again" })
+  }
+  const rolledOut = find(before, "Reconciling")?.reason === "RollingOut" && !holds(after, "Reconciling")
+  if (rolledOut && find(after, "Ready")?.reason === "Running") {
+    notes.push({ type: "Normal", reason: "RolloutCompleted", note: "every writer has the newest configuration" })
+  }
+
+  const stalled = find(after, "Stalled")
+  if (stalled && stalled.reason !== find(before, "Stalled")?.reason) {
+    notes.push({ type: "Warning", reason: stalled.reason, note: stalled.message })
+  }
+  const ready = find(after, "Ready")
+  const warning = ready?.status === "False" ? warnings[ready.reason] : undefined
+  if (ready && warning !== undefined && warning !== stalled?.reason && ready.reason !== find(before, "Ready")?.reason) {
+    notes.push({ type: "Warning", reason: warning, note: ready.message })
+  }
+  if (appeared("DeadLettering")) {
+    const note = `${next.delivery?.deadLettered ?? 0} messages became dead letters so far`
+    notes.push({ type: "Warning", reason: "DeadLettered", note })
+  }
+  const drift = appeared("DriftDetected")
+  if (drift) notes.push({ type: "Warning", reason: "DriftDetected", note: drift.message })
+  return notes
+}

@@ -1,0 +1,119 @@
+import { Effect, Schema, type Scope, Stream } from "effect"
+import { relative } from "node:path"
+import { admit } from "../../crds/admission.ts"
+import { layerMemory } from "../kube/memory.ts"
+import { EventStreams, Kube, type KubeObject } from "../kube.ts"
+import { type Platform, type PlatformOptions, startPlatform } from "./platform.ts"
+import { openScreen, type Screen } from "./screen.ts"
+import { isReady, lagOf, readyCondition, renderTable } from "./table.ts"
+
+/** One run of the platform in front of a person: `eventstream local`, and the demo with its guest. */
+
+export interface LocalOptions extends Omit<PlatformOptions, "notice"> {
+  /** Ends by itself after this time; the outcome then says whether everything was well. Unset: runs until it is stopped. */
+  readonly forMillis?: number
+}
+
+/** What is done on the platform beside looking at it. */
+export interface Guest {
+  /** Asked when the time is up: comes to an end, and says what is not as it should be. */
+  readonly conclude: Effect.Effect<ReadonlyArray<string>, never, Kube>
+}
+
+/** The time is up, and not everything was well. */
+export class NotWell extends Schema.TaggedError<NotWell>()("NotWell", { problems: Schema.Array(Schema.String) }) {
+  override get message() {
+    return this.problems.join("\n")
+  }
+}
+
+/** How long a backlog may take to be written when the time is up. */
+const settleTime = "15 seconds"
+
+const describe = (object: KubeObject): string | undefined => {
+  const name = `${object.metadata.namespace}/${object.metadata.name}`
+  const ready = readyCondition(object)
+  if (!isReady(object)) return `${name} is not ready: ${ready ? `${ready.reason}: ${ready.message}` : "no status yet"}`
+  return lagOf(object) === "0" ? undefined : `${name} has a lag of ${lagOf(object)}`
+}
+
+const problems = Effect.gen(function* () {
+  const kube = yield* Kube
+  const objects = yield* Effect.orDie(kube.list(EventStreams, {}))
+  return objects.map(describe).filter((problem) => problem !== undefined)
+})
+
+/** Waits until every EventStream is ready and has no lag. */
+export const awaitWell: Effect.Effect<void, never, Kube> = problems.pipe(
+  Effect.delay("100 millis"),
+  Effect.repeat({ until: (found) => found.length === 0 }),
+  Effect.asVoid
+)
+
+const showTable = Effect.fnUntraced(function* (screen: Screen) {
+  const kube = yield* Kube
+  const objects = new Map<string, KubeObject>()
+  yield* kube.watch(EventStreams, {}).pipe(
+    Stream.runForEach(({ type, key, object }) =>
+      Effect.sync(() => {
+        const name = `${key.namespace}/${key.name}`
+        if (type === "Deleted") objects.delete(name)
+        else objects.set(name, object)
+        screen.show(renderTable([...objects.values()]))
+      })
+    )
+  )
+})
+
+const welcome = ({ natsUrl, data, logs }: Platform, { natsUrl: given, manifests }: LocalOptions): string => {
+  const shown = (path: string) => relative(process.cwd(), path) || "."
+  return [
+    `  NATS        ${natsUrl}${given === undefined ? "   (nats.nats.svc in manifests)" : ""}`,
+    `  PostgreSQL  psql "$(cat ${shown(data)}/database/uri)"   (Secret pg-app in manifests)`,
+    `  Manifests   ${manifests.join(", ")}   (edits are applied when you save)`,
+    `  Logs        ${shown(logs)}`,
+    `  Ctrl-C stops everything; streams and rows are kept in ${shown(data)}`
+  ].join("\n")
+}
+
+const session = Effect.fnUntraced(function* (
+  options: LocalOptions,
+  screen: Screen,
+  invite?: (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
+) {
+  const started = Date.now()
+  const platform = yield* startPlatform({ ...options, notice: screen.print })
+  screen.print(welcome(platform, options))
+  yield* Effect.forkScoped(showTable(screen))
+  const guest = invite && (yield* invite(platform, screen))
+  if (options.forMillis === undefined) return yield* platform.broken
+  const timeLeft = Math.max(0, started + options.forMillis - Date.now())
+  yield* Effect.raceFirst(Effect.sleep(timeLeft), platform.broken)
+  const found = guest ? yield* guest.conclude : []
+  yield* Effect.timeoutOption(awaitWell, settleTime)
+  const all = [...(yield* problems), ...found]
+  if (all.length > 0) return yield* new NotWell({ problems: all })
+})
+
+/**
+ * Runs the platform until it is interrupted or its time is up, and shows it.
+ *
+ * @param invite brings a guest when the platform has started
+ */
+export const runLocal = (
+  options: LocalOptions,
+  invite?: (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
+) =>
+  Effect.gen(function* () {
+    const screen = yield* Effect.acquireRelease(
+      Effect.sync(() => openScreen(process.stdout)),
+      (screen) => Effect.sync(screen.close)
+    )
+    yield* session(options, screen, invite).pipe(
+      Effect.ensuring(Effect.sync(() => screen.print("stopping: writers finish what they have, then the servers"))),
+      Effect.scoped
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(layerMemory([{ resource: EventStreams, status: true, generation: true, admit }]))
+  )

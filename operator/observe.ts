@@ -1,0 +1,94 @@
+import { Effect } from "effect"
+import type { EventStream } from "../crds/eventstream.ts"
+import type { NatsUnavailable } from "../platform/nats.ts"
+import type { WriterStatus } from "../writer/config.ts"
+import { type Account, type ConsumerState, JetStream, type JetStreamError, type StreamState } from "./jetstream.ts"
+import { ConfigMaps, Deployments, Kube, type KubeObject, Pods, ServiceAccounts } from "./kube.ts"
+import type { Problem } from "./plan/action.ts"
+import { natsConfig } from "./specs/configmap.ts"
+import { selectorLabels, writerName } from "./specs/names.ts"
+import { streamNameOf } from "./specs/stream.ts"
+
+/** What JetStream has of an EventStream. */
+export interface ObservedJetStream {
+  readonly clustered: boolean
+  readonly stream: StreamState | undefined
+  /** Every consumer of the stream, also those of others. */
+  readonly consumers: ReadonlyArray<ConsumerState>
+  /** First sequence at or after `consumer.deliverFrom.time`; undefined when there is none yet. */
+  readonly startTimeSequence: number | undefined
+}
+
+/** The world around an EventStream, as a plain value. */
+export interface Observed {
+  readonly serviceAccount: KubeObject | undefined
+  readonly deployment: KubeObject | undefined
+  readonly configMaps: ReadonlyArray<KubeObject>
+  readonly pods: ReadonlyArray<KubeObject>
+  /** Undefined when NATS did not answer; `natsProblem` says why. */
+  readonly jetStream: ObservedJetStream | undefined
+  readonly natsProblem: Problem | undefined
+  /** What running writers say; those that don't answer are not in it. */
+  readonly writers: ReadonlyArray<WriterStatus>
+}
+
+/** A failure to reach NATS or JetStream as what the user is told. */
+export const natsProblem = (error: NatsUnavailable | JetStreamError): Problem => ({
+  about: "Nats",
+  reason:
+    error._tag === "JetStreamError" && error.reason === "PermissionDenied" ? "PermissionDenied" : "NatsUnreachable",
+  message: error.message,
+  stalled: false
+})
+
+const observeJetStream = Effect.fnUntraced(function* (eventStream: EventStream, account: Account) {
+  const { metadata, spec, status } = eventStream
+  const name = streamNameOf(metadata, spec)
+  const stream = yield* account.stream(name)
+  const { policy, time } = spec.consumer.deliverFrom
+  const firstStart = policy === "StartTime" && time !== undefined && status?.consumer?.startSequence === undefined
+  return {
+    clustered: account.clustered,
+    stream,
+    consumers: stream ? yield* account.consumers(name) : [],
+    startTimeSequence: stream && firstStart ? yield* account.sequenceAt(name, time) : undefined
+  } satisfies ObservedJetStream
+})
+
+/** Reads everything a plan and a status need, once. NATS being away is part of what is seen, not a failure. */
+export const observe = Effect.fnUntraced(function* (eventStream: EventStream) {
+  const kube = yield* Kube
+  const jetStream = yield* JetStream
+  const { namespace, name } = eventStream.metadata
+  const child = { namespace, name: writerName(name) }
+  const selection = { namespace, labels: selectorLabels(name) }
+  const [serviceAccount, deployment, configMaps, pods] = yield* Effect.all(
+    [
+      kube.get(ServiceAccounts, child),
+      kube.get(Deployments, child),
+      kube.list(ConfigMaps, selection),
+      kube.list(Pods, selection)
+    ],
+    { concurrency: "unbounded" }
+  )
+  const running = pods.filter((pod) => (pod["status"] as { phase?: string } | undefined)?.phase === "Running")
+  const nats = yield* jetStream.account(natsConfig(eventStream.spec)).pipe(
+    Effect.flatMap((account) =>
+      Effect.all(
+        {
+          account: Effect.succeed(account),
+          jetStream: observeJetStream(eventStream, account),
+          writers: running.length > 0 ? account.writers(eventStream.metadata, running.length) : Effect.succeed([])
+        },
+        { concurrency: "unbounded" }
+      )
+    ),
+    Effect.map((reached) => ({ ...reached, natsProblem: undefined })),
+    Effect.catch((error) =>
+      Effect.succeed({ account: undefined, jetStream: undefined, writers: [], natsProblem: natsProblem(error) })
+    )
+  )
+  const { account, ...seen } = nats
+  const observed: Observed = { serviceAccount, deployment, configMaps, pods, ...seen }
+  return { observed, account }
+})

@@ -1,0 +1,166 @@
+import { Cause, Clock, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { serveHealth, type PortTaken } from "../platform/health.ts"
+import { parseHosts } from "../platform/hosts.ts"
+import { Metrics } from "../platform/metrics.ts"
+import type { OperatorConfig } from "./config.ts"
+import { JetStream } from "./jetstream.ts"
+import { type Change, Deployments, EventStreams, Kube, type KubeObject, type ObjectKey, Pods } from "./kube.ts"
+import { OperatorMetrics } from "./metrics.ts"
+import { makeWorkQueue, type WorkQueue } from "./queue.ts"
+import { makeReconciler, type Report } from "./reconcile.ts"
+import { NameLabel, selectorLabels } from "./specs/names.ts"
+
+const controller = "eventstream"
+/** Pods and Deployments change several times within a moment when a rollout moves on; one look is enough. */
+const settleMillis = 100
+
+const idOf = ({ namespace, name }: ObjectKey) => `${namespace}/${name}`
+const keyOfId = (id: string): ObjectKey => {
+  const [namespace = "", name = ""] = id.split("/")
+  return { namespace, name }
+}
+
+/** What a reconcile depends on of the object itself; our own status writes are not part of it. */
+const signature = ({ metadata }: KubeObject) =>
+  JSON.stringify([
+    metadata.uid,
+    metadata.generation,
+    metadata.deletionTimestamp,
+    metadata.finalizers,
+    metadata.annotations
+  ])
+
+/** EventStreams whose spec, annotations or finalizers changed, and those that are gone. */
+const watchEventStreams = (kube: Kube["Service"], queue: WorkQueue, selection: { readonly namespace?: string }) => {
+  const seen = new Map<string, string>()
+  const changed = ({ type, key, object }: Change) =>
+    Effect.suspend(() => {
+      const id = idOf(key)
+      const now = type === "Deleted" ? undefined : signature(object)
+      if (now !== undefined && seen.get(id) === now) return Effect.void
+      if (now === undefined) seen.delete(id)
+      else seen.set(id, now)
+      return queue.add(id)
+    })
+  return Stream.runForEach(kube.watch(EventStreams, selection), changed)
+}
+
+/** The EventStreams whose Deployment or Pods changed. */
+const watchWriters = (
+  kube: Kube["Service"],
+  queue: WorkQueue,
+  selection: { readonly namespace?: string },
+  resource: typeof Deployments
+) => {
+  const { [NameLabel]: _, ...labels } = selectorLabels("")
+  return Stream.runForEach(kube.watch(resource, { ...selection, labels }), ({ key, object }) => {
+    const name = object.metadata.labels?.[NameLabel]
+    return name === undefined ? Effect.void : queue.addAfter(idOf({ namespace: key.namespace, name }), settleMillis)
+  })
+}
+
+/** Lists once before anything else, so that a missing CRD or right is told in the log and by /readyz. */
+const waitForApi = (kube: Kube["Service"], selection: { readonly namespace?: string }, note: (why: string) => void) =>
+  kube.list(EventStreams, selection).pipe(
+    Effect.tapError((error) =>
+      Effect.logWarning("waiting for the Kubernetes API", { error: error.message }).pipe(
+        Effect.andThen(Effect.sync(() => note(error.message)))
+      )
+    ),
+    Effect.retry(Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("15 seconds")])),
+    Effect.orDie
+  )
+
+const results = { Gone: "success", Settled: "success", Retry: "error" } as const
+
+/** Works on one key and says when it is to be looked at again. */
+const worker = (queue: WorkQueue, reconcile: ReturnType<typeof makeReconciler>, pollIntervalMillis: number) =>
+  Effect.fnUntraced(function* (id: string) {
+    const metrics = yield* OperatorMetrics
+    const key = keyOfId(id)
+    const started = yield* Clock.currentTimeMillis
+    const report: Report = yield* reconcile(key).pipe(
+      // A bug in the handling of one object may not end the operator of all others.
+      Effect.catchCause((cause) => {
+        if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+        const message =
+          Cause.squash(cause) instanceof Error ? (Cause.squash(cause) as Error).message : String(Cause.squash(cause))
+        return Effect.succeed<Report>({
+          outcome: { _tag: "Retry", message },
+          steps: [],
+          ready: undefined,
+          message
+        })
+      })
+    )
+    const { outcome, steps, ready, message } = report
+    const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
+    metrics.reconciles.inc({ controller, result: results[outcome._tag] })
+    metrics.reconcileSeconds.observe({ controller }, seconds)
+
+    const poll = pollIntervalMillis * (0.9 + Math.random() * 0.2)
+    switch (outcome._tag) {
+      case "Gone":
+        yield* queue.forget(id)
+        break
+      case "Settled":
+        yield* queue.forget(id)
+        yield* queue.addAfter(id, Math.min(outcome.againMillis ?? Infinity, poll))
+        break
+      case "Retry":
+        // Whichever is earlier: an object that failed often is still looked at as often as one at rest.
+        yield* queue.retry(id)
+        yield* queue.addAfter(id, poll)
+        break
+    }
+    const line = { ...key, outcome: outcome._tag, steps, ready, why: message, seconds }
+    const log = outcome._tag === "Retry" ? Effect.logWarning : steps.length > 0 ? Effect.logInfo : Effect.logDebug
+    yield* log("reconciled", line)
+  })
+
+const program = Effect.fnUntraced(function* (config: OperatorConfig) {
+  const kube = yield* Kube
+  const metrics = yield* OperatorMetrics
+  const { exposition } = yield* Metrics
+  const selection = config.namespace === undefined ? {} : { namespace: config.namespace }
+  const readiness = { ready: false, why: "waiting for the Kubernetes API" }
+  const { port } = yield* serveHealth({ ...config.http, exposition, readiness: () => readiness })
+  yield* Effect.logInfo("operator started", {
+    http: `${config.http.host}:${port}`,
+    namespace: config.namespace ?? "all"
+  })
+
+  yield* waitForApi(kube, selection, (why) => (readiness.why = why))
+  const queue = yield* makeWorkQueue
+  metrics.queue(() => Effect.runSync(queue.counters))
+  readiness.ready = true
+  readiness.why = "watching EventStreams"
+  const reconcile = makeReconciler({
+    defaults: { image: config.writerImage, hosts: config.hosts },
+    statusIntervalMillis: config.statusIntervalMillis
+  })
+  return yield* Effect.all(
+    [
+      watchEventStreams(kube, queue, selection),
+      watchWriters(kube, queue, selection, Deployments),
+      watchWriters(kube, queue, selection, Pods),
+      queue.run(worker(queue, reconcile, config.pollIntervalMillis), config.workers)
+    ],
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.andThen(Effect.never))
+})
+
+/**
+ * The operator, until it is interrupted: watches EventStreams and what belongs to them, reconciles, and serves /metrics,
+ * /healthz and /readyz. Needs only `Kube`, so that the same operator runs over a real API server and over the one in memory.
+ */
+export const runOperator = (config: OperatorConfig): Effect.Effect<never, PortTaken, Kube> =>
+  program(config).pipe(
+    Effect.scoped,
+    Effect.provide(
+      JetStream.layer(parseHosts(config.hosts)).pipe(
+        Layer.provideMerge(OperatorMetrics.layer),
+        Layer.provideMerge(Metrics.layer())
+      )
+    )
+  )

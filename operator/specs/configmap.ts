@@ -1,0 +1,103 @@
+import { Duration, Schema } from "effect"
+import type { EventStreamSpec } from "../../crds/eventstream.ts"
+import { type EncodedWriterConfig, type NatsConfig, WriterConfig } from "../../writer/config.ts"
+import type { KubeObject } from "../kube.ts"
+import { childLabels, hashOf, type Owner, ownerReference, writerName } from "./names.ts"
+
+/** Key of the ConfigMap and name of the mounted file. */
+export const ConfigFile = "config.json"
+
+/** Where Secrets are mounted, seen from the folder of {@link ConfigFile}. */
+export const PostgresSecretPath = "../postgres"
+export const PasswordSecretPath = "../postgres-password"
+
+/** How operator and writers reach NATS. */
+export const natsConfig = (spec: EventStreamSpec): NatsConfig => ({
+  servers: [...spec.nats.servers],
+  ...(spec.nats.jetstreamDomain === undefined ? {} : { jetstreamDomain: spec.nats.jetstreamDomain })
+})
+
+const postgresConfig = (spec: EventStreamSpec): WriterConfig["target"]["postgres"] => {
+  const { secretRef, passwordSecretRef, host, database, user, port, statementTimeout, lockTimeout } =
+    spec.target.postgres
+  return {
+    ...(secretRef === undefined ? {} : { secretDirectory: PostgresSecretPath }),
+    uriKey: secretRef?.uriKey ?? "uri",
+    ...(host === undefined ? {} : { host }),
+    port,
+    ...(database === undefined ? {} : { database }),
+    ...(user === undefined ? {} : { user }),
+    ...(passwordSecretRef === undefined ? {} : { passwordFile: `${PasswordSecretPath}/${passwordSecretRef.key}` }),
+    statementTimeoutMillis: Duration.toMillis(statementTimeout),
+    lockTimeoutMillis: Duration.toMillis(lockTimeout)
+  }
+}
+
+/** A stopping writer finishes in five sixths of the grace period; the rest is for closing connections. */
+const drainMillis = (graceSeconds: number) => Math.max(1_000, Math.floor((graceSeconds * 1_000 * 5) / 6))
+
+/** What the writers of an EventStream are told. */
+export const writerConfig = (
+  owner: Owner,
+  spec: EventStreamSpec,
+  stream: string,
+  consumer: string
+): EncodedWriterConfig => {
+  const { processor, target, batch, errors, writer } = spec
+  const config: WriterConfig = {
+    eventStream: { namespace: owner.namespace, name: owner.name, uid: owner.uid },
+    nats: natsConfig(spec),
+    stream,
+    consumer,
+    processor: {
+      type: processor.type,
+      skipSubjects: processor.skipSubjects ?? [],
+      ...(processor.json === undefined
+        ? {}
+        : { json: { ...processor.json, conflictKeys: processor.json.conflictKeys ?? [] } })
+    },
+    target: {
+      postgres: postgresConfig(spec),
+      schema: target.schema,
+      ddl: target.ddl,
+      ...(target.timeseries?.chunkInterval === undefined
+        ? {}
+        : { chunkIntervalMillis: Duration.toMillis(target.timeseries.chunkInterval) }),
+      ...(target.timeseries?.timeColumn === undefined ? {} : { timeColumn: target.timeseries.timeColumn })
+    },
+    batch: {
+      maxMessages: batch.maxMessages,
+      maxBytes: batch.maxBytes,
+      maxLatencyMillis: Math.round(Duration.toMillis(batch.maxLatency))
+    },
+    errors: {
+      onPoison: errors.onPoison,
+      maxAttempts: errors.maxAttempts,
+      backoffInitialMillis: Duration.toMillis(errors.backoff.initial),
+      backoffMaxMillis: Duration.toMillis(errors.backoff.max)
+    },
+    http: { host: "0.0.0.0", port: 9464 },
+    drainTimeoutMillis: drainMillis(writer.terminationGracePeriodSeconds),
+    logLevel: writer.logLevel
+  }
+  return Schema.encodeSync(WriterConfig)(config)
+}
+
+/** Hash of a writer configuration; it is in the ConfigMap's name, so that a changed configuration is a rollout. */
+export const configHash = (config: EncodedWriterConfig) => hashOf(config)
+
+export const configMapName = (owner: Owner, hash: string) => `${writerName(owner.name)}-${hash}`
+
+/** The configuration as an immutable object: running Pods keep theirs until the rollout reaches them. */
+export const configMap = (owner: Owner, config: EncodedWriterConfig): KubeObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: {
+    name: configMapName(owner, configHash(config)),
+    namespace: owner.namespace,
+    labels: childLabels(owner.name),
+    ownerReferences: [ownerReference(owner)]
+  },
+  immutable: true,
+  data: { [ConfigFile]: `${JSON.stringify(config, null, 2)}\n` }
+})

@@ -1,0 +1,272 @@
+import { Equal } from "effect"
+import type { Condition, EventStream, EventStreamMetadata, EventStreamStatus } from "../crds/eventstream.ts"
+import type { ConsumerState } from "./jetstream.ts"
+import type { KubeObject } from "./kube.ts"
+import type { Observed } from "./observe.ts"
+import type { Plan, Problem } from "./plan/action.ts"
+import { currentConsumer } from "./plan/consumer.ts"
+import { hashOf, OwnerMark, ownerOf, selectorLabels, StartMark } from "./specs/names.ts"
+import { streamConfig, streamNameOf } from "./specs/stream.ts"
+import { conditionOf, find, type Said } from "./status/conditions.ts"
+import { humanCount, quantise } from "./status/numbers.ts"
+import { type Rollout, rolloutOf } from "./status/rollout.ts"
+import { verdict } from "./status/verdict.ts"
+import { type WriterHealth, writerHealth } from "./status/writers.ts"
+
+export interface StatusInputs {
+  readonly eventStream: EventStream
+  /** The world after the last step. */
+  readonly observed: Observed
+  readonly plan: Plan
+  /** The step that failed, if one did. */
+  readonly failure: Problem | undefined
+  readonly nowMillis: number
+  /** Whether the number of dead letters rose lately. */
+  readonly deadLettering: boolean
+  readonly operatorVersion: string
+}
+
+const desiredWriters = ({ spec }: EventStream) => (spec.suspend ? 0 : spec.writer.replicas)
+
+/** A condition about an asset in JetStream; undefined keeps what was said before, because nothing new is known. */
+const assetCondition = (
+  type: "StreamReady" | "ConsumerReady",
+  about: "Stream" | "Consumer",
+  exists: boolean | undefined,
+  observedOnly: boolean,
+  name: string,
+  problems: ReadonlyArray<Problem>
+): Said | undefined => {
+  const problem = problems.find((each) => each.about === about)
+  const noun = about === "Stream" ? "stream" : "durable"
+  if (problem) return { type, status: "False", reason: problem.reason, message: problem.message }
+  if (exists === undefined) return undefined
+  if (!exists) return { type, status: "False", reason: "NotFound", message: `${noun} ${name} does not exist yet` }
+  return observedOnly
+    ? { type, status: "True", reason: "Observed", message: `${noun} ${name} is somebody else's and only read` }
+    : { type, status: "True", reason: "UpToDate", message: `${noun} ${name} is as the spec says` }
+}
+
+const writerCondition = (rollout: Rollout, health: WriterHealth, suspended: boolean): Said => {
+  const type = "WriterAvailable"
+  if (rollout.desired === 0) {
+    return suspended
+      ? { type, status: "True", reason: "Suspended", message: "no writer is wanted while suspended" }
+      : { type, status: "True", reason: "Idle", message: "no writer is wanted" }
+  }
+  if (rollout.available > 0) {
+    return { type, status: "True", reason: "MinimumReplicas", message: "at least one writer is ready" }
+  }
+  const message = rollout.exists ? health.message : "the writers' Deployment does not exist yet"
+  return { type, status: "False", reason: rollout.exists ? "WriterUnavailable" : "Progressing", message }
+}
+
+/** Reasons of writers that are about the database; others say nothing of it. */
+const targetReasons = new Set([
+  ...["TargetUnreachable", "TargetBusy", "TargetFull", "LoginFailed", "TlsFailed"],
+  ...["SchemaMismatch", "TableMissing", "PermissionDenied", "RefNotFound"]
+])
+
+const targetCondition = (health: WriterHealth, server: string | undefined): Said | undefined => {
+  const type = "TargetReachable"
+  if (health.reason !== undefined && targetReasons.has(health.reason)) {
+    return { type, status: "False", reason: health.reason, message: health.message }
+  }
+  if (health.state === "Running" || health.state === "Halted") {
+    return { type, status: "True", reason: "Connected", message: `connected to ${server ?? "the database"}` }
+  }
+  return undefined
+}
+
+const streamStatus = ({ eventStream, observed, plan }: StatusInputs): EventStreamStatus["stream"] => {
+  const { metadata, spec, status } = eventStream
+  if (!observed.jetStream) return status?.stream
+  const name = streamNameOf(metadata, spec)
+  const { stream } = observed.jetStream
+  if (!stream) return { name }
+  const owned = stream.config.metadata?.[OwnerMark] === ownerOf(metadata)
+  return {
+    name,
+    owned,
+    replicas: stream.config.num_replicas,
+    messages: quantise(stream.messages),
+    bytes: quantise(stream.bytes),
+    firstSequence: quantise(stream.firstSequence),
+    lastSequence: quantise(stream.lastSequence),
+    created: stream.created,
+    ...(owned && plan.drift.length === 0 ? { configHash: hashOf(streamConfig(metadata, spec)) } : {}),
+    ...(plan.drift.length > 0 ? { drift: plan.drift } : {})
+  }
+}
+
+/** What is known of the durable; its name and start are kept while there is none, because the next one's start depends on them. */
+const consumerStatus = (
+  { metadata: _, spec, status }: EventStream,
+  consumer: ConsumerState | undefined
+): EventStreamStatus["consumer"] => {
+  if (!consumer) {
+    const { name, startSequence } = status?.consumer ?? {}
+    return name === undefined ? undefined : { name, ...(startSequence === undefined ? {} : { startSequence }) }
+  }
+  const first = Number(consumer.config.metadata?.[StartMark] ?? status?.consumer?.startSequence ?? 1)
+  return {
+    name: consumer.name,
+    ...(spec.consumer.management === "Managed" ? { startSequence: first } : {}),
+    ackFloor: consumer.ackFloor,
+    delivered: quantise(consumer.delivered),
+    pending: quantise(consumer.pending),
+    ackPending: quantise(consumer.ackPending),
+    redelivered: quantise(consumer.redelivered),
+    lag: humanCount(consumer.pending + consumer.ackPending)
+  }
+}
+
+const imageOf = (deployment: KubeObject | undefined): string | undefined => {
+  type Template = { readonly spec?: { readonly containers?: ReadonlyArray<{ readonly image?: string }> } }
+  return (deployment?.["spec"] as { readonly template?: Template } | undefined)?.template?.spec?.containers?.[0]?.image
+}
+
+const writerStatus = ({ eventStream, observed, plan }: StatusInputs, rollout: Rollout): EventStreamStatus["writer"] => {
+  const image = imageOf(observed.deployment)
+  const hash = plan.configHash ?? eventStream.status?.writer?.configHash
+  const labels = Object.entries(selectorLabels(eventStream.metadata.name))
+  return {
+    replicas: rollout.replicas,
+    readyReplicas: rollout.ready,
+    updatedReplicas: rollout.updated,
+    desiredReplicas: rollout.desired,
+    selector: labels.map(([name, value]) => `${name}=${value}`).join(","),
+    ...(image === undefined ? {} : { image }),
+    ...(hash === undefined ? {} : { configHash: hash })
+  }
+}
+
+/** Totals of the lane; every writer tells the same ones, some a moment later. */
+const deliveryStatus = ({ eventStream, observed }: StatusInputs): EventStreamStatus["delivery"] => {
+  const known = observed.writers.filter(({ lane }) => lane !== null)
+  if (known.length === 0) return eventStream.status?.delivery
+  const most = (of: (writer: (typeof known)[number]) => number) => Math.max(...known.map(of))
+  const last = known.flatMap(({ lastWriteTime }) => lastWriteTime ?? []).sort()
+  return {
+    written: quantise(most((writer) => writer.written)),
+    deadLettered: most((writer) => writer.deadLettered),
+    dropped: quantise(most((writer) => writer.dropped)),
+    ...(last.length > 0 ? { lastWriteTime: last.at(-1)! } : {})
+  }
+}
+
+const abnormal = ({ eventStream, plan, deadLettering }: StatusInputs): ReadonlyArray<Said> => [
+  ...(eventStream.spec.suspend
+    ? [{ type: "Suspended", status: "True", reason: "Suspended", message: "spec.suspend is true" } as const]
+    : []),
+  ...(deadLettering
+    ? [
+        {
+          type: "DeadLettering",
+          status: "True",
+          reason: "PoisonMessages",
+          message: "messages could not be written; table eventstream_dead_letter has each with its reason"
+        } as const
+      ]
+    : []),
+  ...(plan.drift.length > 0
+    ? [{ type: "DriftDetected", status: "True", reason: "StreamEdited", message: plan.drift.join(", ") } as const]
+    : [])
+]
+
+const byType = (a: Condition, b: Condition) => a.type.localeCompare(b.type)
+
+const defined = <T extends object>(fields: T) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }
+
+/** The whole status after a reconcile. */
+export const statusOf = (inputs: StatusInputs): EventStreamStatus => {
+  const { eventStream, observed, plan, failure, nowMillis } = inputs
+  const { metadata, spec, status: previous } = eventStream
+  const problems = [...(failure ? [failure] : []), ...plan.problems]
+  const { jetStream } = observed
+  const stream = jetStream?.stream
+  const consumer = jetStream && stream ? currentConsumer(eventStream, stream, jetStream.consumers) : undefined
+
+  const rollout = rolloutOf(observed.deployment, observed.pods, desiredWriters(eventStream))
+  const health = writerHealth(observed.writers, observed.pods, plan.durable ?? previous?.consumer?.name)
+  const server = observed.writers.find((writer) => writer.server !== null)?.server ?? previous?.target?.server
+  const streamName = streamNameOf(metadata, spec)
+  const durable = consumer?.name ?? previous?.consumer?.name ?? spec.consumer.name ?? metadata.name
+  const exists = (found: unknown) => (jetStream ? found !== undefined : undefined)
+
+  const said: ReadonlyArray<Said> = [
+    ...verdict({ eventStream, problems, draining: plan.draining, health, rollout, nowMillis }),
+    assetCondition(
+      "StreamReady",
+      "Stream",
+      exists(stream),
+      spec.stream.management === "Observed",
+      streamName,
+      problems
+    ),
+    assetCondition(
+      "ConsumerReady",
+      "Consumer",
+      exists(consumer),
+      spec.consumer.management === "Observed",
+      durable,
+      problems
+    ),
+    writerCondition(rollout, health, spec.suspend),
+    targetCondition(health, server),
+    ...abnormal(inputs)
+  ].filter((each) => each !== undefined)
+
+  const kept = (["StreamReady", "ConsumerReady", "TargetReachable"] as const).flatMap((type) =>
+    said.some((each) => each.type === type) ? [] : (find(previous?.conditions, type) ?? [])
+  )
+  const written = said.map((each) => conditionOf(each, previous?.conditions, metadata.generation, nowMillis))
+  return defined({
+    conditions: [...written, ...kept].sort(byType),
+    observedGeneration: metadata.generation,
+    stream: streamStatus(inputs),
+    consumer: consumerStatus(eventStream, consumer),
+    writer: writerStatus(inputs, rollout),
+    target: server === undefined || server === null ? undefined : { server },
+    delivery: deliveryStatus(inputs),
+    lastHandledReconcileAt: metadata.annotations?.["eventstream.dev/reconcile-at"],
+    operatorVersion: inputs.operatorVersion
+  })
+}
+
+/** The status of an object whose spec can't be read, although it was admitted: by a CRD of another version. */
+export const invalidSpecStatus = (
+  metadata: EventStreamMetadata,
+  previous: EventStreamStatus | undefined,
+  message: string,
+  nowMillis: number
+): EventStreamStatus => {
+  const said: ReadonlyArray<Said> = [
+    { type: "Ready", status: "False", reason: "InvalidSpec", message },
+    { type: "Stalled", status: "True", reason: "InvalidSpec", message }
+  ]
+  const kept = (previous?.conditions ?? []).filter(({ type }) => !["Ready", "Stalled", "Reconciling"].includes(type))
+  const written = said.map((each) => conditionOf(each, previous?.conditions, metadata.generation, nowMillis))
+  return { ...previous, conditions: [...written, ...kept].sort(byType), observedGeneration: metadata.generation }
+}
+
+/** The status without what changes all the time while messages flow. */
+const meaning = ({ stream, consumer, delivery: _, ...rest }: EventStreamStatus) => ({
+  ...rest,
+  stream: stream && defined({ name: stream.name, owned: stream.owned, created: stream.created, drift: stream.drift }),
+  consumer: consumer && defined({ name: consumer.name, startSequence: consumer.startSequence })
+})
+
+/** What a new status would tell: nothing, only other numbers (which may wait), or something that matters. */
+export const changeOf = (
+  previous: EventStreamStatus | undefined,
+  next: EventStreamStatus
+): "None" | "Numbers" | "Meaning" => {
+  if (previous === undefined) return "Meaning"
+  const before = { ...previous, conditions: [...(previous.conditions ?? [])].sort(byType) }
+  if (Equal.equals(before, next)) return "None"
+  return Equal.equals(meaning(before), meaning(next)) ? "Numbers" : "Meaning"
+}

@@ -1,0 +1,105 @@
+import type { WriterStatus } from "../../writer/config.ts"
+import type { KubeObject } from "../kube.ts"
+
+/** How writing is going, as told by writers and, where none runs, by what their Pods left behind. */
+export interface WriterHealth {
+  readonly state: "Running" | "Retrying" | "Stalled" | "Halted" | "Silent"
+  /** Condition reason; undefined while Running and where nobody says. */
+  readonly reason: string | undefined
+  readonly message: string
+}
+
+interface ContainerState {
+  readonly waiting?: { readonly reason?: string; readonly message?: string }
+  readonly terminated?: { readonly exitCode?: number; readonly reason?: string; readonly message?: string }
+}
+interface ContainerStatus {
+  readonly name: string
+  readonly state?: ContainerState
+  readonly lastState?: ContainerState
+}
+interface PodStatus {
+  readonly phase?: string
+  readonly initContainerStatuses?: ReadonlyArray<ContainerStatus>
+  readonly containerStatuses?: ReadonlyArray<ContainerStatus>
+}
+
+/** Kubelet's words for an image that can't be had; the message names it. */
+const imageTrouble = [
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "ErrImageNeverPull",
+  "CreateContainerConfigError"
+]
+
+/** The last line of a container's log, which is JSON when our program wrote it. */
+const lastWords = (text: string): { readonly reason?: string; readonly message: string } | undefined => {
+  const line = text.trimEnd().split("\n").at(-1) ?? ""
+  if (line === "") return undefined
+  try {
+    const { reason, message } = JSON.parse(line) as { reason?: unknown; message?: unknown }
+    if (typeof message === "string") return { message, ...(typeof reason === "string" ? { reason } : {}) }
+  } catch {
+    // Not ours: a crash of the runtime, or a log cut in the middle.
+  }
+  return { message: line.slice(0, 1024) }
+}
+
+const complaint = ({ name, state, lastState }: ContainerStatus): WriterHealth | undefined => {
+  const ended = state?.terminated ?? lastState?.terminated
+  if (ended && ended.exitCode !== 0) {
+    const words = lastWords(ended.message ?? "")
+    const message = words?.message ?? `container ${name} ended: ${ended.reason ?? `exit code ${ended.exitCode}`}`
+    return { state: "Retrying", reason: words?.reason, message }
+  }
+  const waiting = state?.waiting
+  if (waiting?.reason !== undefined && imageTrouble.includes(waiting.reason)) {
+    const message = `container ${name}: ${waiting.reason}: ${waiting.message ?? "see the Pod"}`
+    return { state: "Retrying", reason: "WriterUnavailable", message }
+  }
+  return undefined
+}
+
+const ofPod = (pod: KubeObject): WriterHealth | undefined => {
+  const status = (pod["status"] ?? {}) as PodStatus
+  for (const container of [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]) {
+    const found = complaint(container)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** Why one of the Pods does not run. */
+export const podTrouble = (pods: ReadonlyArray<KubeObject>): WriterHealth | undefined => {
+  for (const pod of pods) {
+    const found = ofPod(pod)
+    if (found) return found
+  }
+  return undefined
+}
+
+const severity = { Halted: 3, Stalled: 2, Retrying: 1 } as const
+
+/**
+ * The health of the writers of one durable. A writer that needs a person speaks for all, since the others will meet the same
+ * message or table; one that retries does not while another is running.
+ */
+export const writerHealth = (
+  writers: ReadonlyArray<WriterStatus>,
+  pods: ReadonlyArray<KubeObject>,
+  durable: string | undefined
+): WriterHealth => {
+  const current = writers.filter((writer) => writer.durable === durable)
+  const running = current.some(({ state }) => state === "Running" || state === "Draining")
+  const troubled = current
+    .filter(({ state }) => state === "Halted" || state === "Stalled" || (state === "Retrying" && !running))
+    .sort((a, b) => severity[b.state as keyof typeof severity] - severity[a.state as keyof typeof severity])
+  const worst = troubled[0]
+  if (worst) {
+    const message = worst.message ?? `writers are ${worst.state.toLowerCase()}`
+    return { state: worst.state as keyof typeof severity, reason: worst.reason ?? undefined, message }
+  }
+  if (running) return { state: "Running", reason: undefined, message: "writers are at work" }
+  return podTrouble(pods) ?? { state: "Silent", reason: undefined, message: "no writer has reported yet" }
+}

@@ -1,0 +1,118 @@
+import { Effect, type Scope } from "effect"
+import { connect, createServer, type Socket } from "node:net"
+
+/** What becomes of bytes on their way: sent on as they are or as others, swallowed, or both sides of the connection are cut. */
+export type Verdict = "pass" | "drop" | "cut" | { readonly send: Buffer; readonly then: "pass" | "cut" }
+
+export interface Proxy {
+  readonly port: number
+  /** Connections now open. */
+  readonly connections: () => number
+  /** Decides about every chunk from now on; called anew for each connection, so that it may remember what it saw. */
+  readonly intercept: (make: () => (direction: "up" | "down", chunk: Buffer) => Verdict) => void
+  /** Cuts all connections. */
+  readonly cut: () => void
+  /** Refuses new connections, or takes them again. */
+  readonly refuse: (refusing: boolean) => void
+}
+
+interface Link {
+  readonly client: Socket
+  readonly server: Socket
+}
+
+/** A TCP proxy on 127.0.0.1 in front of another port of it, for faults of the network. Transparent until told otherwise. */
+export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly proxy: Proxy; readonly close: () => void }>((resume) => {
+      const links = new Set<Link>()
+      let make: Parameters<Proxy["intercept"]>[0] = () => () => "pass"
+      let refusing = false
+
+      const cutLink = (link: Link) => {
+        links.delete(link)
+        link.client.destroy()
+        link.server.destroy()
+      }
+      const cut = () => links.forEach(cutLink)
+
+      const server = createServer((client) => {
+        if (refusing) return void client.destroy()
+        const link = { client, server: connect(target, "127.0.0.1") }
+        links.add(link)
+        let made = make
+        let decide = make()
+        const carry = (direction: "up" | "down", from: Socket, to: Socket) => {
+          from.on("data", (chunk: Buffer) => {
+            if (made !== make) {
+              made = make
+              decide = make()
+            }
+            const verdict = decide(direction, chunk)
+            if (verdict === "cut") return cutLink(link)
+            if (verdict === "pass") return void to.write(chunk)
+            if (verdict === "drop") return
+            to.write(verdict.send, () => {
+              if (verdict.then === "cut") cutLink(link)
+            })
+          })
+          from.on("error", () => cutLink(link))
+          from.on("close", () => cutLink(link))
+        }
+        carry("up", client, link.server)
+        carry("down", link.server, client)
+      })
+      server.listen(0, "127.0.0.1", () =>
+        resume(
+          Effect.succeed({
+            proxy: {
+              port: (server.address() as { readonly port: number }).port,
+              connections: () => links.size,
+              intercept: (next) => {
+                make = next
+              },
+              cut,
+              refuse: (value) => {
+                refusing = value
+              }
+            },
+            close: () => {
+              cut()
+              server.close()
+            }
+          })
+        )
+      )
+    }),
+    ({ close }) => Effect.sync(close)
+  ).pipe(Effect.map(({ proxy }) => proxy))
+
+/** CopyDone and ReadyForQuery of PostgreSQL's protocol; a batch ends with the one, its answer with the other. */
+const copyDone = Buffer.from([0x63, 0, 0, 0, 4])
+const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5])
+
+/**
+ * Breaks the commit of batches: `before` the server has all of it, `after` it has committed and before it could say so, or
+ * `never` lets its answer through. `when` decides for each batch, counted from 1 over all connections.
+ */
+export const breakCommits = (proxy: Proxy, when: (batch: number) => "before" | "after" | "never" | undefined): void => {
+  let batches = 0
+  proxy.intercept(() => {
+    let inBatch = false
+    let fault: ReturnType<typeof when>
+    return (direction, chunk) => {
+      if (direction === "up") {
+        if (!inBatch && chunk.includes("COPY ") && chunk.includes("eventstream_ledger")) {
+          inBatch = true
+          fault = when(++batches)
+        }
+        const ends = chunk.subarray(-copyDone.length).equals(copyDone)
+        return inBatch && fault === "before" && ends ? { send: chunk.subarray(0, -copyDone.length), then: "cut" } : "pass"
+      }
+      if (!inBatch || !chunk.includes(readyForQuery)) return fault === "never" && inBatch ? "drop" : "pass"
+      if (fault === "never") return "drop"
+      inBatch = false
+      return fault === "after" ? "cut" : "pass"
+    }
+  })
+}

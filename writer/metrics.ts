@@ -1,0 +1,80 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client"
+
+/** The writer's metrics; names and labels are those of the documentation, alerts and dashboards. */
+export interface WriterMetrics {
+  readonly received: Counter
+  readonly redelivered: Counter
+  readonly written: Counter
+  readonly rows: Counter
+  readonly duplicate: Counter
+  readonly covered: Counter
+  readonly deadLettered: Counter<"reason">
+  readonly dropped: Counter<"reason">
+  readonly acks: Counter<"kind">
+  readonly batchMessages: Histogram
+  readonly batchBytes: Histogram
+  readonly batchSeconds: Histogram<"stage">
+  readonly latencySeconds: Histogram
+  readonly databaseErrors: Counter<"class" | "retryable">
+  readonly paused: Gauge<"reason">
+  readonly natsConnected: Gauge
+  readonly natsDisconnects: Counter
+  readonly natsReconnects: Counter
+  readonly lastCommit: Gauge
+}
+
+const prefix = "eventstream_writer_"
+
+/** @param inFlight messages held now, asked for at each scrape */
+export const makeWriterMetrics = (registry: Registry, inFlight: () => number): WriterMetrics => {
+  const registers = [registry]
+  const counter = <L extends string>(name: string, help: string, ...labelNames: ReadonlyArray<L>) =>
+    new Counter<L>({ name: `${prefix}${name}_total`, help, labelNames, registers })
+  const gauge = <L extends string>(name: string, help: string, ...labelNames: ReadonlyArray<L>) =>
+    new Gauge<L>({ name: `${prefix}${name}`, help, labelNames, registers })
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    buckets: Array<number>,
+    ...labelNames: ReadonlyArray<L>
+  ) => new Histogram<L>({ name: `${prefix}${name}`, help, buckets, labelNames, registers })
+  const held: Gauge = new Gauge({
+    name: `${prefix}in_flight_messages`,
+    help: "Messages pulled and not yet acked.",
+    registers,
+    collect: () => held.set(inFlight())
+  })
+  return {
+    received: counter("messages_received", "Messages pulled, redeliveries included."),
+    redelivered: counter("redeliveries", "Messages pulled that had been delivered before."),
+    written: counter("messages_written", "Messages whose rows were committed."),
+    rows: counter("rows_written", "Rows committed."),
+    duplicate: counter("messages_duplicate", "Rows that met a stored row with the same key."),
+    covered: counter("messages_covered", "Messages that turned out to have their outcome already, and were acked."),
+    deadLettered: counter("messages_dead_lettered", "Dead letters committed.", "reason"),
+    dropped: counter("messages_dropped", "Messages dropped on purpose.", "reason"),
+    acks: counter("acks", "Acknowledgements published.", "kind"),
+    batchMessages: histogram("batch_size_messages", "Messages of a transaction.", [1, 10, 100, 500, 1000, 2000, 5000, 10_000]),
+    batchBytes: histogram("batch_bytes", "Payload bytes of a batch.", [1e3, 1e4, 1e5, 1e6, 4e6, 16e6, 64e6]),
+    batchSeconds: histogram(
+      "batch_duration_seconds",
+      "Time of a batch by stage: collect (first message to hand-over), write (first attempt to commit), ack.",
+      [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      "stage"
+    ),
+    latencySeconds: histogram(
+      "end_to_end_latency_seconds",
+      "From a message's publish time to its commit.",
+      [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
+    ),
+    databaseErrors: counter("database_errors", "Requests that the database failed.", "class", "retryable"),
+    paused: gauge("paused", "1 while nothing is pulled, by reason.", "reason"),
+    natsConnected: gauge("nats_connected", "1 while connected to NATS."),
+    natsDisconnects: counter("nats_disconnects", "Connections to NATS lost."),
+    natsReconnects: counter("nats_reconnects", "Connections to NATS restored."),
+    lastCommit: gauge("last_commit_timestamp_seconds", "Time of the last commit.")
+  }
+}
+
+/** A dead letter's reason without the field it names, so that there are only as many series as kinds of reasons. */
+export const reasonLabel = (reason: string): string => reason.split(":", 1)[0]!

@@ -1,0 +1,173 @@
+import type { NatsConnection } from "@nats-io/transport-node"
+import { Cause, Deferred, Effect, Exit, type Scope } from "effect"
+import { backoffMillis } from "../platform/backoff.ts"
+import { type PortTaken, serveHealth } from "../platform/health.ts"
+import type { HostMap } from "../platform/hosts.ts"
+import { Metrics } from "../platform/metrics.ts"
+import { connectNats, NatsUnavailable } from "../platform/nats.ts"
+import { batchesHeld, type Collector } from "./collector.ts"
+import type { WriterConfig } from "./config.ts"
+import { makeWriterMetrics, type WriterMetrics } from "./metrics.ts"
+import type { Processor } from "./processors/processor.ts"
+import { makeProgress, type Progress } from "./progress.ts"
+import { runSession, type SessionFailure } from "./session.ts"
+import { retry } from "./settle.ts"
+import type { Source } from "./source.ts"
+import { serveStatus } from "./status.ts"
+import { Store } from "./store/store.ts"
+
+export interface RunOptions {
+  readonly config: WriterConfig
+  readonly processor: Processor
+  readonly hosts: HostMap
+  /** Done when the writer is to stop: it finishes the batch in the database, gives back the rest, and returns. */
+  readonly stop: Deferred.Deferred<void>
+}
+
+/** How long a writer waits that needs another consumer; a new configuration usually replaces it before. */
+const needsConsumerMillis = 30_000
+const natsBackoff = { initialMillis: 250, maxMillis: 5_000 }
+
+/** What the connection's events act on: the session of the moment. */
+interface Current {
+  source: Source | undefined
+  collector: Collector | undefined
+}
+
+/** The events of the connection, for as long as it lives. */
+const watchConnection = async (connection: NatsConnection, current: Current, metrics: WriterMetrics) => {
+  for await (const event of connection.status()) {
+    switch (event.type) {
+      case "disconnect":
+        metrics.natsConnected.set(0)
+        metrics.natsDisconnects.inc()
+        current.source?.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
+        break
+      case "reconnect":
+        metrics.natsConnected.set(1)
+        metrics.natsReconnects.inc()
+        break
+      case "error":
+        // The answer to a pull request or an ack that this user may not publish; the server says so only here.
+        if (/permissions violation for publish/i.test(event.error.message)) current.source?.end("Forbidden", event.error.message)
+        break
+    }
+  }
+}
+
+/** What to say, and when to try again, after a session ended with a failure; `undefined` when trying again makes no sense. */
+const reactionTo = (failure: SessionFailure, failures: number, config: WriterConfig) => {
+  const soon = backoffMillis(failures, natsBackoff.initialMillis, natsBackoff.maxMillis)
+  switch (failure._tag) {
+    case "Halted":
+      return { state: "Halted", reason: "Halted", afterMillis: undefined } as const
+    case "LaneMissing":
+      return { state: "NeedsConsumer", reason: "ConsumerError", afterMillis: needsConsumerMillis } as const
+    case "SourceEnded":
+    case "ConsumerUnavailable":
+      switch (failure.reason) {
+        case "Forbidden":
+          return { state: "Stalled", reason: "PermissionDenied", afterMillis: natsBackoff.maxMillis } as const
+        case "ConsumerMissing":
+          return { state: "Retrying", reason: "ConsumerError", afterMillis: soon } as const
+        case "LaneChanged":
+          return { state: "Retrying", reason: "TargetUnreachable", afterMillis: soon } as const
+        default:
+          return { state: "Retrying", reason: "NatsUnreachable", afterMillis: soon } as const
+      }
+    default: {
+      const { _tag, reason, afterMillis } = retry(failure, failures, config.errors)
+      return { state: _tag === "Stall" ? "Stalled" : "Retrying", reason, afterMillis } as const
+    }
+  }
+}
+
+/** One session after the other over one connection, until `stop` is done or the connection is closed for good. */
+const runSessions = Effect.fnUntraced(function* (
+  connection: NatsConnection,
+  options: RunOptions,
+  current: Current,
+  progress: Progress,
+  metrics: WriterMetrics
+) {
+  const { config, processor, stop } = options
+  const store = yield* Store
+  const stopped = Deferred.await(stop)
+  const onStart = (source: Source, collector: Collector) => {
+    current.source = source
+    current.collector = collector
+    failures = 0
+  }
+  let failures = 0
+  while (!Deferred.isDoneUnsafe(stop) && !connection.isClosed()) {
+    const context = { connection, config, processor, store, progress, metrics, stop, onStart }
+    const ended = yield* Effect.result(Effect.scoped(runSession(context)))
+    current.source = undefined
+    current.collector = undefined
+    if (ended._tag === "Success") return
+    const { failure } = ended
+    const { state, reason, afterMillis } = reactionTo(failure, failures++, config)
+    if (progress.enter(state, reason, failure.message)) {
+      yield* Effect.logWarning(failure.message, { state, reason })
+    }
+    yield* afterMillis === undefined ? stopped : Effect.raceFirst(Effect.sleep(afterMillis), stopped)
+  }
+})
+
+const runConnection = Effect.fnUntraced(function* (
+  options: RunOptions,
+  current: Current,
+  progress: Progress,
+  metrics: WriterMetrics
+): Effect.fn.Return<void, NatsUnavailable, Scope.Scope | Store> {
+  const { config, hosts } = options
+  const { namespace, name } = config.eventStream
+  const connection = yield* connectNats(config.nats, { name: `eventstream-writer/${namespace}/${name}`, hosts })
+  metrics.natsConnected.set(1)
+  void watchConnection(connection, current, metrics)
+  yield* serveStatus(connection, config, progress.status)
+  yield* runSessions(connection, options, current, progress, metrics)
+})
+
+/**
+ * The writer: connects to NATS and to the database, and writes until `stop` is done. Failures of either are waited out, shown by
+ * `/readyz`, the NATS service and the log; the only failure is that the health server's port is taken.
+ */
+export const runWriter = Effect.fnUntraced(function* (
+  options: RunOptions
+): Effect.fn.Return<void, PortTaken, Scope.Scope | Store | Metrics> {
+  const { config, stop } = options
+  const current: Current = { source: undefined, collector: undefined }
+  const progress = makeProgress(config.consumer)
+  const { registry, exposition } = yield* Metrics
+  const most = batchesHeld * config.batch.maxMessages
+  const metrics = makeWriterMetrics(registry, () => (current.collector ? most - current.collector.room().messages : 0))
+  const { port } = yield* serveHealth({
+    ...config.http,
+    exposition,
+    readiness: () => {
+      const { state, reason, message } = progress.status()
+      return { ready: state === "Running", why: [state, reason, message].filter((part) => part !== null).join(": ") }
+    }
+  })
+  yield* Effect.logInfo("started", { stream: config.stream, consumer: config.consumer, port })
+  yield* Effect.forkScoped(
+    Deferred.await(stop).pipe(Effect.andThen(Effect.sync(() => void progress.enter("Draining"))))
+  )
+  let failures = 0
+  while (!Deferred.isDoneUnsafe(stop)) {
+    const ended = yield* Effect.exit(Effect.scoped(runConnection(options, current, progress, metrics)))
+    metrics.natsConnected.set(0)
+    if (Exit.isFailure(ended)) {
+      const error = Cause.squash(ended.cause)
+      if (!(error instanceof NatsUnavailable)) return yield* Effect.failCause(ended.cause as Cause.Cause<never>)
+      if (progress.enter("Retrying", "NatsUnreachable", error.message)) {
+        yield* Effect.logWarning(error.message, { reason: "NatsUnreachable" })
+      }
+    }
+    if (Deferred.isDoneUnsafe(stop)) break
+    const wait = Effect.sleep(backoffMillis(failures++, natsBackoff.initialMillis, natsBackoff.maxMillis))
+    yield* Effect.raceFirst(wait, Deferred.await(stop))
+  }
+  yield* Effect.logInfo("stopped")
+})

@@ -1,0 +1,105 @@
+import type { NatsConnection } from "@nats-io/transport-node"
+import { Deferred, Effect, type Scope } from "effect"
+import { incarnationOf } from "../platform/incarnation.ts"
+import { type Collector, makeCollector } from "./collector.ts"
+import type { WriterConfig } from "./config.ts"
+import { type ConsumerUnavailable, describeConsumer } from "./consumer.ts"
+import { keepAlive } from "./leases.ts"
+import { maintain } from "./maintenance.ts"
+import type { WriterMetrics } from "./metrics.ts"
+import { runPipeline } from "./pipeline.ts"
+import type { Processor } from "./processors/processor.ts"
+import type { Progress } from "./progress.ts"
+import { type Halted, makeSettlement } from "./settlement.ts"
+import { openSource, type Source, type SourceEnded } from "./source.ts"
+import type { DatabaseError, LaneMissing } from "./store/errors.ts"
+import { targetFingerprint } from "./store/ledger.ts"
+import type { Store } from "./store/store.ts"
+
+export interface SessionContext {
+  readonly connection: NatsConnection
+  readonly config: WriterConfig
+  readonly processor: Processor
+  readonly store: Store["Service"]
+  readonly progress: Progress
+  readonly metrics: WriterMetrics
+  readonly stop: Deferred.Deferred<void>
+  /** Told what this session holds: to be ended when the connection breaks, and counted. */
+  readonly onStart: (source: Source, collector: Collector) => void
+}
+
+export type SessionFailure = SourceEnded | Halted | ConsumerUnavailable | DatabaseError | LaneMissing
+
+/** Pull requests are smaller than a batch, so that the next one is under way while the last is still answered. */
+const requestsPerBatch = 2
+
+/** Looks at stream and consumer, and opens the lane of what is there now. */
+const prepare = Effect.fnUntraced(function* (context: SessionContext) {
+  const { connection, config, processor, store, progress } = context
+  const { eventStream, stream, consumer, target } = config
+  const found = yield* describeConsumer(connection, { stream, consumer, domain: config.nats.jetstreamDomain })
+  const incarnation = incarnationOf(stream, found.streamCreated)
+  progress.set({ incarnation })
+  const lane = yield* store.open({
+    ...eventStream,
+    fingerprint: targetFingerprint(config.processor.type, target.schema, processor.tables),
+    stream,
+    incarnation,
+    start: { sequence: found.startSequence, timeNanos: found.startSequence === 1 ? 0n : found.createdNanos },
+    consumerUsed: found.used
+  })
+  progress.set({ lane: lane.id, database: lane.database, server: lane.server })
+  progress.totals(yield* store.totals(lane))
+  return { found, lane }
+})
+
+/**
+ * A session lasts from finding stream, consumer and lane until the connection breaks or the consumer's leader changes. What it
+ * pulled ends with it, neither committed nor acked: afterwards the same names and sequences may mean something else, so the next
+ * session begins by looking again.
+ */
+export const runSession = Effect.fnUntraced(function* (
+  context: SessionContext
+): Effect.fn.Return<void, SessionFailure, Scope.Scope> {
+  const { connection, config, processor, store, progress, metrics, stop } = context
+  const { stream, consumer, target, batch } = config
+  const domain = config.nats.jetstreamDomain
+  const prepared = yield* prepare(context).pipe(Effect.raceFirst(Deferred.await(stop).pipe(Effect.as(undefined))))
+  if (prepared === undefined) return
+  const { found, lane } = prepared
+
+  const source: Source = yield* openSource(connection, {
+    stream,
+    consumer,
+    domain,
+    request: {
+      messages: Math.min(Math.ceil(batch.maxMessages / requestsPerBatch), found.maxRequestMessages ?? Infinity),
+      bytes: Math.min(Math.ceil(batch.maxBytes / requestsPerBatch), found.maxRequestBytes ?? Infinity)
+    },
+    deliver: (message) => {
+      metrics.received.inc()
+      if (message.deliveryCount > 1) metrics.redelivered.inc()
+      collector.add(message)
+    },
+    // While the database fails, the backlog grows in the stream and not here.
+    room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 })
+  })
+  const collector = makeCollector(processor, batch, source.expecting)
+  context.onStart(source, collector)
+  const settlement = makeSettlement({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
+
+  progress.enter("Running")
+  yield* Effect.logInfo("writing", {
+    lane: lane.id,
+    newLane: lane.isNew,
+    incarnation: progress.status().incarnation,
+    server: lane.server,
+    tables: processor.tables.map(({ schema, name }) => `${schema ?? target.schema}.${name}`)
+  })
+  if (lane.databaseChanged) {
+    yield* Effect.logWarning("the database is another one, or was promoted, since this lane was last used: messages acked then may be missing")
+  }
+  yield* Effect.forkScoped(keepAlive(source, collector, found.ackWaitMillis))
+  yield* Effect.forkScoped(maintain({ connection, config, store, lane, progress }))
+  yield* runPipeline({ source, collector, settlement, stop })
+})

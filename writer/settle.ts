@@ -1,0 +1,123 @@
+import { backoffMillis } from "../platform/backoff.ts"
+import type { DatabaseError, LedgerConflict, RowRefused } from "./store/errors.ts"
+
+/** What a write of some messages of a batch came to; `undefined` is a commit. */
+export type WriteFailure = DatabaseError | RowRefused | LedgerConflict
+
+export interface Attempt {
+  readonly failure: WriteFailure | undefined
+  /** Failures of the database in a row before this one; refusals of a row don't count. */
+  readonly failures: number
+  /** Earlier refusals of this very selection, for those that may pass. */
+  readonly refusals: number
+  /** Ledger conflicts of this very selection before this one in which nothing turned out to be covered. */
+  readonly conflicts: number
+  /** Messages written together. */
+  readonly size: number
+}
+
+export interface SettleRules {
+  readonly onPoison: "DeadLetter" | "Halt" | "Drop"
+  /** Attempts of a refusal that may pass. */
+  readonly maxAttempts: number
+  readonly backoffInitialMillis: number
+  readonly backoffMaxMillis: number
+}
+
+/** What to do with the messages of a write. */
+export type Decision =
+  /** Committed. */
+  | { readonly _tag: "Ack" }
+  /** Write the same again after a while; nothing is acked or given back meanwhile. */
+  | { readonly _tag: "Retry"; readonly afterMillis: number; readonly reason: string }
+  /** As `Retry`, but a person has to change something before it can succeed. */
+  | { readonly _tag: "Stall"; readonly afterMillis: number; readonly reason: string }
+  /** Write the halves apart; the message of index `suspect` alone, when the database named one. */
+  | { readonly _tag: "Split"; readonly suspect: number | null }
+  /** Read coverage, ack what is covered, write the rest. */
+  | { readonly _tag: "Subtract" }
+  /** The ledger refuses although nothing is covered: the lane itself has changed. Open it anew, and pull anew. */
+  | { readonly _tag: "Reopen" }
+  /** The one message can never be written: one of these, by `errors.onPoison`. */
+  | { readonly _tag: "DeadLetter"; readonly reason: string; readonly detail: string }
+  | { readonly _tag: "Drop"; readonly reason: string }
+  | { readonly _tag: "Halt"; readonly reason: string; readonly detail: string }
+
+/** How long a person's repair takes at least: asking more often fills the database's log and finds nothing. */
+const stallMillis = 30_000
+
+/** A lost connection is asked for more often than a busy database: connecting costs the server nothing. */
+const unreachableMaxMillis = 5_000
+
+/** When to ask the database again after `failures` earlier failures in a row, and whether it takes a person. */
+export const retry = (
+  failure: DatabaseError,
+  failures: number,
+  rules: SettleRules,
+  random: () => number = Math.random
+): Extract<Decision, { _tag: "Retry" | "Stall" }> => {
+  const { reason } = failure
+  if (failure._tag === "DatabaseMisconfigured") return { _tag: "Stall", afterMillis: stallMillis, reason }
+  const max =
+    reason === "TargetUnreachable" ? Math.min(rules.backoffMaxMillis, unreachableMaxMillis) : rules.backoffMaxMillis
+  return { _tag: "Retry", afterMillis: backoffMillis(failures, rules.backoffInitialMillis, max, random), reason }
+}
+
+const refused = (
+  attempt: Attempt,
+  refusal: RowRefused,
+  rules: SettleRules,
+  random: () => number
+): Decision => {
+  if (attempt.size > 1) return { _tag: "Split", suspect: refusal.suspect }
+  const reason = `db_rejected:${refusal.sqlstate}`
+  if (refusal.mayPass && attempt.refusals + 1 < rules.maxAttempts) {
+    const afterMillis = backoffMillis(attempt.refusals, rules.backoffInitialMillis, rules.backoffMaxMillis, random)
+    return { _tag: "Retry", afterMillis, reason }
+  }
+  switch (rules.onPoison) {
+    case "DeadLetter":
+      return { _tag: "DeadLetter", reason, detail: refusal.detail }
+    case "Drop":
+      return { _tag: "Drop", reason }
+    case "Halt":
+      return { _tag: "Halt", reason, detail: refusal.detail }
+  }
+}
+
+/**
+ * The reaction to a write. Only a refusal of a message that was written alone ends in a dead letter: failures of the database
+ * never do, however many there were.
+ */
+export const decide = (attempt: Attempt, rules: SettleRules, random: () => number = Math.random): Decision => {
+  const { failure } = attempt
+  if (failure === undefined) return { _tag: "Ack" }
+  switch (failure._tag) {
+    case "LedgerConflict":
+      return attempt.conflicts === 0 ? { _tag: "Subtract" } : { _tag: "Reopen" }
+    case "RowRefused":
+      return refused(attempt, failure, rules, random)
+    case "DatabaseUnavailable":
+      if (failure.shrink && attempt.size > 1) return { _tag: "Split", suspect: null }
+      return retry(failure, attempt.failures, rules, random)
+    case "DatabaseMisconfigured":
+      return retry(failure, attempt.failures, rules, random)
+  }
+}
+
+/**
+ * The groups to write one after the other instead of `selected`. Without a suspect the two halves. With one, what lies before
+ * it, the suspect alone, and the halves of the rest: COPY stops at its first bad row, so what lies before was fine, and the
+ * rest is halved so that a batch of nothing but bad rows costs n·log n and not n².
+ */
+export const split = (
+  selected: ReadonlyArray<number>,
+  suspect: number | null
+): ReadonlyArray<ReadonlyArray<number>> => {
+  const at = suspect === null ? -1 : selected.indexOf(suspect)
+  const rest = at === -1 ? selected : selected.slice(at + 1)
+  const middle = rest.length >> 1
+  const halves = [rest.slice(0, middle), rest.slice(middle)]
+  const groups = at === -1 ? halves : [selected.slice(0, at), [selected[at]!], ...halves]
+  return groups.filter((group) => group.length > 0)
+}

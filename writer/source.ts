@@ -1,0 +1,238 @@
+import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node"
+import { Deferred, Effect, Schema, type Scope } from "effect"
+import type { Delivery } from "./batch.ts"
+import { ackNumbersAt, PulledMessage } from "./delivery.ts"
+
+/**
+ * Messages of a durable pull consumer, over a plain subscription with our own pull requests: the client's own `consume` makes
+ * several objects per message and costs twice as much per message (measured).
+ */
+
+/**
+ * Whatever was pulled is void from here on: it must be neither committed nor acked, because the stream may have been restored
+ * or made anew meanwhile and its sequences used again. What is still wanted comes again.
+ */
+export class SourceEnded extends Schema.TaggedError<SourceEnded>()("SourceEnded", {
+  reason: Schema.Literals(["Disconnected", "LeaderChanged", "ConsumerMissing", "Forbidden", "LaneChanged"]),
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
+export interface SourceOptions {
+  readonly stream: string
+  /** Durable name. */
+  readonly consumer: string
+  /** JetStream domain behind a leaf node. */
+  readonly domain: string | undefined
+  /** Most messages and payload bytes of one pull request. */
+  readonly request: { readonly messages: number; readonly bytes: number }
+  /** Takes a message; called from the socket's data event, so it must not throw. */
+  readonly deliver: (message: PulledMessage) => void
+  /** How many more messages and bytes may be held; requests never ask for more than this in total. */
+  readonly room: () => { readonly messages: number; readonly bytes: number }
+}
+
+export interface Source {
+  /** Asks for what fits into the room, unless enough is asked for already. To be called when there is room again. */
+  readonly pull: () => void
+  /** Whether requested messages may still come. */
+  readonly expecting: () => boolean
+  /** Settles messages `from` up to `to`, exclusive; plain publishes, confirmed by {@link flush}. */
+  readonly ack: (deliveries: ReadonlyArray<Delivery>, from: number, to: number) => void
+  /** Restarts the ack wait of a message that is still being worked on. */
+  readonly working: (delivery: Delivery) => void
+  /** Gives a message back, to be redelivered at once. For shutdown only: naks in bulk hold up the whole consumer. */
+  readonly nak: (delivery: Delivery) => void
+  /** Waits until the server has everything published so far. */
+  readonly flush: Effect.Effect<void, SourceEnded>
+  /** Asks for no more; when this is done, no further message is delivered. */
+  readonly stop: Effect.Effect<void>
+  readonly end: (reason: SourceEnded["reason"], detail: string) => void
+  /** Whether what was pulled may still be committed and acked. */
+  readonly alive: () => boolean
+  /** Fails when what was pulled is void. */
+  readonly ended: Effect.Effect<never, SourceEnded>
+}
+
+/** A pull request waits this long for messages before the server answers that there are none. */
+const expiresMillis = 5_000
+const heartbeatMillis = 1_000
+/** Missed heartbeats in a row after which the connection is taken for dead although its socket is open. */
+const heartbeatsMissed = 5
+
+const encoder = new TextEncoder()
+const acked = encoder.encode("+ACK")
+const inProgress = encoder.encode("+WPI")
+const notAcked = encoder.encode("-NAK")
+
+/** Subject of pull requests. Source: JetStream wire API. */
+export const pullSubject = (stream: string, consumer: string, domain: string | undefined): string =>
+  `$JS.${domain === undefined ? "" : `${domain}.`}API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
+
+/** Subscribes; pulls nothing before {@link Source.pull}. Everything ends with the scope. */
+export const openSource = (
+  connection: NatsConnection,
+  options: SourceOptions
+): Effect.Effect<Source, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => subscribe(connection, options)),
+    ({ close }) => Effect.sync(close)
+  ).pipe(Effect.map(({ source }) => source))
+
+const subscribe = (connection: NatsConnection, options: SourceOptions) => {
+  const { stream, consumer, request } = options
+  const subject = pullSubject(stream, consumer, options.domain)
+  const inbox = createInbox()
+  const ended = Deferred.makeUnsafe<never, SourceEnded>()
+  /** When each open request is given up, by its inbox; the server may have lost it together with its leader. */
+  const open = new Map<string, number>()
+  /** Messages requested and not yet come. */
+  let outstanding = 0
+  let requests = 0
+  let closed = false
+  let stopped = false
+  let retryAt = 0
+  /** The next message is larger than `request.bytes`: only a request without that limit brings it. */
+  let oversize = false
+  let heard = true
+  let silentFor = 0
+  let lastConsumerSeq = 0
+  let numbersAt = 0
+  let prefix = ""
+
+  const end = (reason: SourceEnded["reason"], detail: string) => {
+    if (closed) return
+    close()
+    Deferred.doneUnsafe(ended, Effect.fail(new SourceEnded({ reason, detail })))
+  }
+
+  const publish = (to: string, data: Uint8Array, reply?: string) => {
+    try {
+      connection.publish(to, data, reply === undefined ? undefined : { reply })
+    } catch (error) {
+      end("Disconnected", `the connection to NATS is closed: ${String(error)}`)
+    }
+  }
+
+  const send = (body: object, messages: number) => {
+    const reply = `${inbox}.${++requests}`
+    open.set(reply, Date.now() + expiresMillis + 2 * heartbeatMillis)
+    outstanding += messages
+    const nanos = { expires: expiresMillis * 1e6, idle_heartbeat: heartbeatMillis * 1e6 }
+    publish(subject, encoder.encode(JSON.stringify({ batch: messages, ...nanos, ...body })), reply)
+  }
+
+  const pull = () => {
+    if (closed || stopped || Date.now() < retryAt) return
+    const room = options.room()
+    if (oversize) {
+      if (open.size === 0 && room.messages >= 1) send({}, 1)
+      return
+    }
+    while (
+      !closed &&
+      outstanding + request.messages <= room.messages &&
+      (open.size + 1) * request.bytes <= room.bytes
+    ) {
+      send({ max_bytes: request.bytes }, request.messages)
+    }
+  }
+
+  /** A request is over; `left` of its messages were never sent. */
+  const finish = (reply: string, left: number) => {
+    if (!open.delete(reply)) return
+    outstanding = open.size === 0 ? 0 : Math.max(0, outstanding - left)
+  }
+
+  const status = (message: Msg) => {
+    const code = message.headers?.code ?? 0
+    const description = message.headers?.description ?? ""
+    const text = description.toLowerCase()
+    if (code === 100) return // heartbeat
+    if (code === 503) return end("ConsumerMissing", `consumer ${consumer} of stream ${stream} does not answer`)
+    if (text === "consumer deleted") return end("ConsumerMissing", `consumer ${consumer} was deleted`)
+    if (text === "consumer is push based") {
+      return end("ConsumerMissing", `wanted a pull consumer, found that ${consumer} is push based`)
+    }
+    if (text === "leadership change" || text === "server shutdown") {
+      return end("LeaderChanged", `the server that leads consumer ${consumer} changed`)
+    }
+    const left = Number(message.headers?.get("Nats-Pending-Messages") || 0)
+    finish(message.subject, left)
+    if (text === "message size exceeds maxbytes") oversize ||= left === request.messages
+    else if (code !== 408 && code !== 404 && text !== "batch completed") retryAt = Date.now() + heartbeatMillis
+    pull()
+  }
+
+  const received = (error: Error | null, message: Msg) => {
+    if (closed) return
+    if (error) return end("Forbidden", `NATS refuses the subscription ${inbox}.*: ${error.message}`)
+    heard = true
+    const reply = message.reply ?? ""
+    if (prefix === "" || !reply.startsWith(prefix)) {
+      const at = ackNumbersAt(reply)
+      if (at === 0) return status(message)
+      numbersAt = at
+      prefix = reply.slice(0, at)
+    }
+    const pulled = new PulledMessage(message, stream, reply, numbersAt)
+    if (pulled.consumerSeq <= lastConsumerSeq) {
+      return end("LeaderChanged", `consumer ${consumer} went back from delivery ${lastConsumerSeq} to ${pulled.consumerSeq}`)
+    }
+    lastConsumerSeq = pulled.consumerSeq
+    if (--outstanding <= 0) {
+      outstanding = 0
+      open.clear() // a request without a byte limit ends without a word
+      oversize = false
+    }
+    options.deliver(pulled)
+  }
+
+  const watch = () => {
+    const now = Date.now()
+    for (const [reply, deadline] of open) if (now > deadline) finish(reply, request.messages)
+    silentFor = heard || open.size === 0 ? 0 : silentFor + 1
+    heard = false
+    if (silentFor >= heartbeatsMissed) {
+      silentFor = 0
+      void connection.reconnect().catch(() => undefined) // a closed connection has ended this source already
+    }
+    pull()
+  }
+
+  const subscription: Subscription = connection.subscribe(`${inbox}.*`, { callback: received })
+  const timer = setInterval(watch, heartbeatMillis)
+  const close = () => {
+    if (closed) return
+    closed = true
+    clearInterval(timer)
+    subscription.unsubscribe()
+  }
+
+  const flush = Effect.tryPromise({
+    try: () => connection.flush(),
+    catch: (error) => new SourceEnded({ reason: "Disconnected", detail: String(error) })
+  })
+
+  const source: Source = {
+    pull,
+    expecting: () => outstanding > 0,
+    ack: (deliveries, from, to) => {
+      for (let i = from; i < to; i++) publish(deliveries[i]!.reply, acked)
+    },
+    working: (delivery) => publish(delivery.reply, inProgress),
+    nak: (delivery) => publish(delivery.reply, notAcked),
+    flush,
+    stop: Effect.suspend(() => {
+      stopped = true
+      return Effect.tryPromise(() => subscription.drain()).pipe(Effect.timeoutOption("2 seconds"), Effect.ignore)
+    }),
+    end,
+    alive: () => !Deferred.isDoneUnsafe(ended),
+    ended: Deferred.await(ended)
+  }
+  return { source, close }
+}

@@ -1,0 +1,149 @@
+import { Effect } from "effect"
+import type { PostgresFailure, Session } from "../../platform/postgres.ts"
+import { type FoundTable, tableProblems } from "../tables/check.ts"
+import type { Table } from "../tables/table.ts"
+import { DatabaseMisconfigured } from "./errors.ts"
+import { storeTables } from "./schema.ts"
+
+/** What the database's catalogs say: the server, and the tables as they are. */
+
+export interface ServerFacts {
+  /** E.g. `PostgreSQL 18.4, TimescaleDB 2.19.3`. */
+  readonly product: string
+  /** System identifier: another one is another database, wherever the name leads. */
+  readonly database: string
+  /** Grows with every promotion and point-in-time recovery. */
+  readonly timeline: number
+  /** Schema of TimescaleDB's functions; null without the extension. */
+  readonly timescaleSchema: string | null
+  readonly hasGist: boolean
+  readonly hasLz4: boolean
+}
+
+const facts = `\
+SELECT current_setting('server_version') AS version,
+  (SELECT system_identifier::text FROM pg_control_system()) AS database,
+  -- The control file still has the old timeline shortly after a promotion; the name of the current WAL file has the new one.
+  ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 AS timeline,
+  current_setting('client_encoding') AS encoding,
+  (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
+  (SELECT nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'timescaledb') AS timescale_schema,
+  EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_gist,
+  (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') AS has_lz4`
+
+/** Fails for a database of another encoding, because the texts of binary COPY are UTF-8. */
+export const readServer = (session: Session): Effect.Effect<ServerFacts, PostgresFailure | DatabaseMisconfigured> =>
+  Effect.flatMap(session.query(facts), ([row]) => {
+    if (row.encoding !== "UTF8") {
+      return Effect.fail(
+        new DatabaseMisconfigured({
+          reason: "SchemaMismatch",
+          sqlstate: null,
+          detail: `wanted a database of encoding UTF8, found ${row.encoding}; create the database with encoding UTF8`
+        })
+      )
+    }
+    const version = /^[\d.]+\w*/.exec(row.version)?.[0] ?? row.version
+    return Effect.succeed({
+      product: `PostgreSQL ${version}${row.timescale === null ? "" : `, TimescaleDB ${row.timescale}`}`,
+      database: row.database,
+      timeline: Number(row.timeline),
+      timescaleSchema: row.timescale_schema,
+      hasGist: row.has_gist,
+      hasLz4: row.has_lz4 ?? false
+    })
+  })
+
+const tables = `\
+SELECT n.nspname AS schema, c.relname AS name,
+  (SELECT json_agg(json_build_object(
+      'name', a.attname,
+      'type', format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, NULL),
+      'notNull', a.attnotnull,
+      'filled', a.atthasdef OR a.attidentity <> ''))
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT coalesce(json_agg((SELECT json_agg(a.attname) FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k)), '[]')
+    FROM pg_index i
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL) AS unique_keys
+FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
+JOIN pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind IN ('r', 'p', 'v', 'f')`
+
+interface Name {
+  readonly schema: string
+  readonly name: string
+}
+
+const keyOf = ({ schema, name }: Name) => JSON.stringify([schema, name])
+
+/** Which of the tables exist, and how they look. */
+const readTables = (
+  session: Session,
+  names: ReadonlyArray<Name>
+): Effect.Effect<(name: Name) => FoundTable | undefined, PostgresFailure> =>
+  Effect.map(
+    session.query(tables, [names.map(({ schema }) => schema), names.map(({ name }) => name)]),
+    (rows) => {
+      const found = new Map<string, FoundTable>(
+        rows.map((row) => [keyOf(row), { columns: row.columns, uniqueKeys: row.unique_keys }])
+      )
+      return (name) => found.get(keyOf(name))
+    }
+  )
+
+/** How far the database is from what the writer needs. */
+export interface Inspection {
+  /** Target tables that do not exist. */
+  readonly absent: ReadonlyArray<Table>
+  /** Names of the store's tables that do not exist. */
+  readonly absentOfStore: ReadonlyArray<string>
+  /** Sentences about tables that exist and do not fit. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/** @param schema of the store's tables, and of target tables that name none */
+export const inspect = (
+  session: Session,
+  schema: string,
+  target: ReadonlyArray<Table>
+): Effect.Effect<Inspection, PostgresFailure> =>
+  Effect.gen(function* () {
+    const nameOf = (table: Table): Name => ({ schema: table.schema ?? schema, name: table.name })
+    const names = [...target.map(nameOf), ...storeTables.map(({ name }) => ({ schema, name }))]
+    const find = yield* readTables(session, names)
+    const storeProblems = storeTables.flatMap(({ name, columns }) => {
+      const found = find({ schema, name })
+      const missing = columns.filter((column) => found?.columns.every((there) => there.name !== column))
+      return found === undefined || missing.length === 0 ? [] : [`table ${name} lacks columns ${missing.join(", ")}`]
+    })
+    const present = target.filter((table) => find(nameOf(table)) !== undefined)
+    return {
+      absent: target.filter((table) => !present.includes(table)),
+      absentOfStore: storeTables.map(({ name }) => name).filter((name) => find({ schema, name }) === undefined),
+      problems: [...storeProblems, ...present.flatMap((table) => tableProblems(table, find(nameOf(table))))]
+    }
+  })
+
+/** Fails unless everything is there and fits. */
+export const requireFit = (schema: string, inspection: Inspection): Effect.Effect<void, DatabaseMisconfigured> => {
+  const absent = [...inspection.absentOfStore, ...inspection.absent.map(({ name }) => name)]
+  const problems = [
+    ...(absent.length === 0 ? [] : [`tables ${absent.join(", ")} do not exist`]),
+    ...inspection.problems
+  ]
+  return problems.length === 0
+    ? Effect.void
+    : Effect.fail(
+        new DatabaseMisconfigured({
+          reason: "SchemaMismatch",
+          sqlstate: null,
+          detail:
+            `wanted the tables of the processor and of the ledger in schema ${schema}, found: ${problems.join("; ")}; ` +
+            (absent.length === 0
+              ? "alter the tables or the mapping"
+              : "run `eventstream migrate` with target.ddl CreateIfMissing, or create them")
+        })
+      )
+}

@@ -1,0 +1,70 @@
+import { Effect, Exit, Scope, Semaphore } from "effect"
+import { type ConnectOptions, connectPostgres, PostgresFailure, type Session } from "../../platform/postgres.ts"
+import type { PostgresOptions, PostgresSettingsInvalid } from "../../platform/postgres-settings.ts"
+import { reactionTo } from "./sqlstate.ts"
+
+/** A place for one connection, which is opened at its first use and again after it broke. Uses wait for each other. */
+export interface Slot {
+  readonly use: <A, E>(
+    work: (session: Session) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | PostgresFailure | PostgresSettingsInvalid>
+}
+
+/** Whether the connection is of no use after this failure: it is broken, or leads to a server that can't be written to. */
+const breaks = (error: unknown): boolean =>
+  error instanceof PostgresFailure &&
+  reactionTo({ sqlstate: error.sqlstate, constraint: error.constraint, ledger: false })._tag === "Unreachable"
+
+/** A slot whose connection closes with the scope. */
+export const makeSlot = (
+  options: PostgresOptions,
+  settings: ConnectOptions
+): Effect.Effect<Slot, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const turn = yield* Semaphore.make(1)
+    let open: { readonly session: Session; readonly scope: Scope.Closeable } | undefined
+
+    const close = Effect.suspend(() => {
+      const closing = open
+      open = undefined
+      return closing ? Scope.close(closing.scope, Exit.void) : Effect.void
+    })
+    yield* Effect.addFinalizer(() => close)
+
+    const connect = Effect.gen(function* () {
+      // What an idle connection tells when it breaks: the next use is to connect again.
+      let lost = false
+      const scope = yield* Scope.make()
+      const session = yield* connectPostgres(options, settings, () => {
+        lost = true
+        if (open?.scope === scope) open = undefined
+      }).pipe(
+        Scope.provide(scope),
+        Effect.onError(() => Scope.close(scope, Exit.void))
+      )
+      if (!lost) open = { session, scope }
+      return session
+    })
+
+    return {
+      use: (work) =>
+        Effect.suspend(() => (open ? Effect.succeed(open.session) : connect)).pipe(
+          Effect.flatMap(work),
+          Effect.tapError((error) => (breaks(error) ? close : Effect.void)),
+          Effect.onInterrupt(() => close),
+          turn.withPermits(1)
+        )
+    }
+  })
+
+/** Statements that commit together; `work` makes them on the session it is given. */
+export const transaction = <A, E>(
+  session: Session,
+  settings: string,
+  work: Effect.Effect<A, E>
+): Effect.Effect<A, E | PostgresFailure> =>
+  session.query(`BEGIN; ${settings}`).pipe(
+    Effect.andThen(work),
+    Effect.tapError(() => Effect.ignore(session.query("ROLLBACK"))),
+    Effect.tap(() => session.query("COMMIT"))
+  )

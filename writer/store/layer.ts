@@ -1,0 +1,126 @@
+import { Effect, Layer } from "effect"
+import type { HostMap } from "../../platform/hosts.ts"
+import type { PostgresOptions } from "../../platform/postgres-settings.ts"
+import type { Table } from "../tables/table.ts"
+import { inspect, readServer, requireFit } from "./catalog.ts"
+import { compact } from "./compaction.ts"
+import { makeSlot } from "./connection.ts"
+import { lowestUncovered, readCoverage, resolveCoverage } from "./coverage.ts"
+import { LedgerConflict } from "./errors.ts"
+import { translated } from "./failure.ts"
+import { openLane } from "./lane.ts"
+import { distinct } from "./ledger.ts"
+import { laneTable, ledgerTable } from "./schema.ts"
+import { qualified } from "./sql.ts"
+import type { Timeouts } from "./statements.ts"
+import { Store, type Totals, type Written } from "./store.ts"
+import { makeWrite } from "./write.ts"
+
+export interface StoreOptions {
+  readonly postgres: PostgresOptions & Timeouts
+  /** `target.schema`. */
+  readonly schema: string
+  /** The processor's tables. */
+  readonly tables: ReadonlyArray<Table>
+  readonly eventStream: { readonly namespace: string; readonly name: string }
+  readonly hosts: HostMap
+}
+
+/** How long beyond statement_timeout the client waits for an answer before it gives the connection up. */
+const answerSlackMillis = 5_000
+
+const nothing: Written = { messages: 0, rows: 0, conflicts: 0, deadLettered: 0, dropped: 0 }
+
+const totals = (schema: string) => `\
+SELECT pruned_messages + coalesce(sum(messages), 0) AS messages, pruned_rows + coalesce(sum(rows), 0) AS rows,
+  pruned_dead + coalesce(sum(dead), 0) AS dead, pruned_dropped + coalesce(sum(dropped), 0) AS dropped,
+  greatest(pruned_committed_at, max(committed_at)) AS committed_at
+FROM ${qualified(schema, laneTable)} head LEFT JOIN ${qualified(schema, ledgerTable)} record ON record.lane = head.id
+WHERE head.id = $1 GROUP BY head.id`
+
+const settle = (schema: string) => `\
+UPDATE ${qualified(schema, laneTable)} SET settled_to = $2, settled_filter = $3
+WHERE id = $1 AND (settled_to < $2 OR settled_filter <> $3)`
+
+/** The store over PostgreSQL: one connection for batches, one for what must not wait for them. */
+export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: StoreOptions): Layer.Layer<Store> =>
+  Layer.effect(
+    Store,
+    Effect.gen(function* () {
+      const { statementTimeoutMillis, lockTimeoutMillis } = postgres
+      const timeouts: Timeouts = { statementTimeoutMillis, lockTimeoutMillis }
+      const settings = {
+        applicationName: `eventstream/${eventStream.namespace}/${eventStream.name}`,
+        hosts,
+        requestTimeoutMillis: statementTimeoutMillis + answerSlackMillis
+      }
+      const batches = yield* makeSlot(postgres, settings)
+      const upkeep = yield* makeSlot(postgres, settings)
+      const writeBatch = makeWrite({ schema, tables, timeouts, writer: process.pid }, batches, upkeep)
+      /** By lane: its `rollbacks` when coverage was last read. A commit under another number is refused. */
+      const rollbacks = new Map<number, number>()
+
+      return Store.of({
+        open: (request) =>
+          translated(
+            batches.use((session) =>
+              Effect.gen(function* () {
+                const server = yield* readServer(session)
+                yield* requireFit(schema, yield* inspect(session, schema, tables))
+                const opened = yield* openLane(session, schema, timeouts, server, request)
+                rollbacks.set(opened.lane.id, opened.rollbacks)
+                return opened.lane
+              })
+            )
+          ),
+
+        covered: (lane, deliveries) =>
+          deliveries.length === 0
+            ? Effect.succeed([])
+            : translated(batches.use((session) => resolveCoverage(session, schema, timeouts, lane.id, deliveries))).pipe(
+                Effect.map((read) => {
+                  rollbacks.set(lane.id, read.rollbacks)
+                  return read.coverage
+                })
+              ),
+
+        write: (lane, batch, selected) =>
+          Effect.gen(function* () {
+            const chosen = distinct(batch.deliveries, selected)
+            if (chosen.length === 0) return nothing
+            if (rollbacks.get(lane.id) === 0) return yield* writeBatch(lane, 0, batch, chosen)
+            // The stream used numbers twice. What was set aside is not part of the ledger's own check: look first.
+            const messages = chosen.map((index) => batch.deliveries[index]!)
+            const read = yield* translated(
+              batches.use((session) => readCoverage(session, schema, lane.id, messages))
+            )
+            if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
+            return yield* writeBatch(lane, read.rollbacks, batch, chosen)
+          }),
+
+        lowestUncovered: (lane, stream) =>
+          translated(upkeep.use((session) => lowestUncovered(session, schema, lane.id, stream))),
+
+        settle: (lane, { sequence, filter }) =>
+          translated(upkeep.use((session) => session.query(settle(schema), [lane.id, sequence, filter]))).pipe(
+            Effect.asVoid
+          ),
+
+        compact: (lane, stream) =>
+          translated(upkeep.use((session) => compact(session, schema, timeouts, lane.id, stream))),
+
+        totals: (lane) =>
+          translated(upkeep.use((session) => session.query(totals(schema), [lane.id]))).pipe(
+            Effect.map(
+              ([row]): Totals => ({
+                messages: Number(row?.messages ?? 0),
+                rows: Number(row?.rows ?? 0),
+                deadLettered: Number(row?.dead ?? 0),
+                dropped: Number(row?.dropped ?? 0),
+                lastWriteTime: row?.committed_at ?? null
+              })
+            )
+          )
+      })
+    })
+  )
