@@ -66,7 +66,7 @@ const trailer = Buffer.from([0xff, 0xff])
 /**
  * Sends tuples of the binary COPY format, without header and trailer, in one COPY.
  *
- * @param table quoted name with its columns
+ * @param statement a `COPY … FROM STDIN (FORMAT binary)`
  */
-export const copyTuples = (client: pg.Client, table: string, tuples: ReadonlyArray<Uint8Array>): Promise<void> =>
-  client.query(new CopyIn(`COPY ${table} FROM STDIN (FORMAT binary)`, [signature, ...tuples, trailer])).done
+export const copyTuples = (client: pg.Client, statement: string, tuples: ReadonlyArray<Uint8Array>): Promise<void> =>
+  client.query(new CopyIn(statement, [signature, ...tuples, trailer])).done

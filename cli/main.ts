@@ -4,15 +4,16 @@ import { Cause, Effect, Exit, Runtime } from "effect"
 import { Command } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import { command as local } from "./local.ts"
-import { command as operator } from "./operator.ts"
 import { command as migrate } from "./migrate.ts"
+import { command as operator } from "./operator.ts"
+import { command as preview } from "./preview.ts"
 import { command as validate } from "./validate.ts"
 import { command as writer } from "./writer.ts"
 
 /** `eventstream`: every command is one file of this folder, and loads what it needs only when it runs. */
 const eventstream = Command.make("eventstream").pipe(
   Command.withDescription("Events in NATS JetStream become rows in PostgreSQL and TimescaleDB."),
-  Command.withSubcommands([local, migrate, operator, validate, writer])
+  Command.withSubcommands([local, migrate, operator, preview, validate, writer])
 )
 
 eventstream.pipe(

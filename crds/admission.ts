@@ -95,7 +95,7 @@ const withoutServerMetadata = (value: unknown): unknown =>
 export const admit = (object: unknown, old?: unknown): Admission => {
   const filled = withDefaults(objectSchema, object)
   const found = check(objectSchema, withoutServerMetadata(filled), "")
-  const errors = [...found, ...brokenRules(rules, filled, old, found)]
+  const errors = [...found, ...brokenRules(rules, filled, withDefaults(objectSchema, old), found)]
   return errors.length > 0 ? { errors } : { object: filled as AdmittedEventStream }
 }
 

@@ -107,10 +107,11 @@ const checkObject = (schema: Structural, value: Fields, path: string): ReadonlyA
     const field = known.includes(name) ? schema.properties?.[name] : schema.additionalProperties
     return field ? check(field, entry, at) : [{ path: at, message: unknownField(name, known) }]
   })
+  const { maxProperties = Infinity } = schema
   const count = Object.keys(value).length
-  return schema.maxProperties !== undefined && count > schema.maxProperties
-    ? [{ path, message: `expected at most ${schema.maxProperties} entries, found ${count}` }, ...found]
-    : [...missing, ...found]
+  const tooMany =
+    count > maxProperties ? [{ path, message: `expected at most ${maxProperties} entries, found ${count}` }] : []
+  return [...tooMany, ...missing, ...found]
 }
 
 const checkList = (schema: Structural, value: ReadonlyArray<unknown>, path: string): ReadonlyArray<Mistake> => {

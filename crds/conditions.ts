@@ -32,6 +32,8 @@ export const reasons = {
   ConsumerError: "JetStream refused the consumer.",
   WriterUnavailable: "No writer Pod is ready.",
   TargetUnreachable: "The writers cannot reach the database.",
+  TargetBusy: "The database refuses work for now: locks, timeouts or too many connections.",
+  TargetFull: "The database has no space left.",
   SchemaMismatch: "A table does not fit the rows.",
   Halted: "A message cannot be written and errors.onPoison is Halt.",
 

@@ -2,7 +2,7 @@
 const nanosPerUnit = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 } as const
 
 /** A Go duration without sign: `0`, `250ms`, `1h30m`, `1.5s`. There is no unit for days. */
-export const durationPattern = /^(0|([0-9]{1,12}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})$/u
+export const durationPattern = /^(0|([0-9]{1,16}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6})$/u
 
 /** Nanoseconds of a Go duration, rounded down to whole ones as Go does; `undefined` when `text` is not one. */
 export const parseDurationNanos = (text: string): number | undefined => {

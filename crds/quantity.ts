@@ -13,7 +13,7 @@ const bytesPerSuffix = {
 } as const
 
 /** A Kubernetes quantity of bytes without sign, exponent or milli-units: `1073741824`, `16Mi`, `1.5Gi`, `2G`. */
-export const quantityPattern = /^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$/u
+export const quantityPattern = /^[0-9]{1,16}(\.[0-9]{1,3})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$/u
 
 /** Thousandths of a byte, which is as fine as the pattern allows; `undefined` when `value` is not a quantity. */
 export const parseQuantityMillis = (value: string | number): bigint | undefined => {

@@ -110,13 +110,6 @@ const streamRules = [
     holds: ({ management, deletionPolicy }) => management !== "Observed" || deletionPolicy === "Retain"
   }),
   state("spec.stream", {
-    field: "maxAge",
-    reads: ["maxAge"],
-    cel: "!has(self.maxAge) || duration(self.maxAge) == duration('0s') || duration(self.maxAge) >= duration('100ms')",
-    message: "must be 0 (unlimited) or at least 100ms",
-    holds: ({ maxAge }) => nanos(maxAge) === 0 || nanos(maxAge) >= 100e6
-  }),
-  state("spec.stream", {
     field: "duplicateWindow",
     reads: ["maxAge", "duplicateWindow"],
     cel: "!has(self.maxAge) || !has(self.duplicateWindow) || duration(self.maxAge) == duration('0s') || duration(self.duplicateWindow) <= duration(self.maxAge)",

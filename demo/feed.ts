@@ -36,7 +36,12 @@ const writerExpositions = Effect.fnUntraced(function* (platform: Platform) {
   return found
 })
 
-/** Starts feeding; `stop` ends it, with everything published acknowledged. */
+export interface Feed {
+  /** Comes to an end, with everything published acknowledged. */
+  readonly stop: Effect.Effect<void>
+}
+
+/** Feeds until it is stopped, or the scope closes. */
 export const startFeed = Effect.fnUntraced(function* (platform: Platform) {
   const nats = yield* connectNats({ servers: [platform.natsUrl] }, { name: "eventstream demo", hosts: new Map() })
   const readLogs = openLogs(platform.logs)
@@ -77,21 +82,18 @@ export const startFeed = Effect.fnUntraced(function* (platform: Platform) {
       ...(count % exportEvery === 0 ? yield* otelMessages() : [])
     ]
     yield* Effect.forEach(messages, publish, { concurrency: "unbounded", discard: true })
-    return messages.length
   })
 
-  let published = 0
-  const feeding = yield* Effect.gen(function* () {
-    for (let count = 0; running; count++) {
-      published += yield* round(count)
-      yield* Effect.sleep(sampleMillis)
-    }
-  }).pipe(Effect.forkScoped)
+  let rounds = 0
+  const feeding = yield* Effect.suspend(() => round(rounds++)).pipe(
+    Effect.tap(Effect.sleep(sampleMillis)),
+    Effect.repeat({ while: () => running }),
+    Effect.forkScoped
+  )
   return {
-    published: () => published,
     stop: Effect.suspend(() => {
       running = false
-      return Fiber.await(feeding)
+      return Effect.asVoid(Fiber.await(feeding))
     })
-  }
+  } satisfies Feed
 })

@@ -72,10 +72,14 @@ export class InvalidEnvironment extends Schema.TaggedError<InvalidEnvironment>()
   }
 }
 
-const sentence = (issue: SchemaIssue.Issue) =>
-  SchemaIssue.makeFormatterStandardSchemaV1()(issue)
-    .issues.map(({ path, message }) => `${String(path?.[0])}: ${message.toLowerCase()}`)
-    .join("; ")
+/** Each variable with the last thing that is wrong with it: text that is no number fails every bound too. */
+const sentence = (issue: SchemaIssue.Issue) => {
+  const mistakes = new Map<string, string>()
+  for (const { path, message } of SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues) {
+    mistakes.set(String(path?.[0]), message.charAt(0).toLowerCase() + message.slice(1))
+  }
+  return Array.from(mistakes, ([variable, mistake]) => `${variable}: ${mistake}`).join("; ")
+}
 
 /** The configuration in `environment`; every mistake is reported at once. */
 export const readOperatorConfig = (

@@ -22,7 +22,10 @@ export const launchOperator = Effect.fnUntraced(function* (options: {
   readonly namespace: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
 }) {
-  const config = yield* readOperatorConfig(options.environment).pipe(Effect.catch(fail), Effect.provide(logLayer("info")))
+  const config = yield* readOperatorConfig(options.environment).pipe(
+    Effect.catch(fail),
+    Effect.provide(logLayer("info"))
+  )
   yield* runOperator({ ...config, namespace: options.namespace ?? config.namespace }).pipe(
     Effect.provide(layerServer()),
     Effect.catch(fail),

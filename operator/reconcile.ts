@@ -65,8 +65,6 @@ interface Round {
   readonly observed: Observed
   readonly plan: Plan
   readonly failure: Problem | undefined
-  /** Names of the steps of all rounds. */
-  readonly steps: ReadonlyArray<string>
 }
 
 type Requirements = Kube | JetStream | OperatorMetrics
@@ -91,10 +89,11 @@ const carryOutAll = Effect.fnUntraced(function* (
 /**
  * Observes, plans and acts until nothing is left to do, a step fails, or the object is gone (undefined).
  * A deletion whose step in JetStream fails goes on as if NATS were away: it may not hold the object for ever.
+ *
+ * @param tried receives the names of the steps
  */
-const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileSettings) {
+const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileSettings, tried: Array<string>) {
   const kube = yield* Kube
-  const done: Array<string> = []
   let last: Round | undefined
   for (let round = 0; round < maxRounds; round++) {
     const object = yield* kube.get(EventStreams, key)
@@ -112,9 +111,9 @@ const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileS
     }
     const { observed, account } = yield* observe(eventStream)
     const steps = plan(eventStream, observed, inputs)
-    done.push(...steps.actions.map(({ _tag }) => _tag))
+    tried.push(...steps.actions.map(({ _tag }) => _tag))
     const failure = yield* carryOutAll(eventStream, object, account, steps.actions)
-    last = { eventStream, observed, plan: steps, failure, steps: done }
+    last = { eventStream, observed, plan: steps, failure }
     if (failure && eventStream.metadata.deletionTimestamp !== undefined && failure.about !== "Kubernetes") {
       const without: Observed = { ...observed, jetStream: undefined, natsProblem: failure }
       const release = plan(eventStream, without, inputs)
@@ -243,12 +242,13 @@ export const makeReconciler = (settings: ReconcileSettings) => {
   const reconcile = Effect.fnUntraced(function* (key: ObjectKey) {
     const kube = yield* Kube
     const metrics = yield* OperatorMetrics
-    const round = yield* rounds(key, settings)
+    const steps: Array<string> = []
+    const round = yield* rounds(key, settings, steps)
     const nowMillis = yield* Clock.currentTimeMillis
     if (!round) {
       memories.delete(`${key.namespace}/${key.name}`)
       metrics.forget(key)
-      return { outcome: { _tag: "Gone" }, steps: [], ready: undefined, message: undefined } satisfies Report
+      return { outcome: { _tag: "Gone" }, steps, ready: undefined, message: undefined } satisfies Report
     }
     if ("invalid" in round) {
       yield* releaseUnreadable(round.invalid)
@@ -259,7 +259,7 @@ export const makeReconciler = (settings: ReconcileSettings) => {
         yield* kube.patchStatus(EventStreams, key, next)
       }
       const outcome: Outcome = { _tag: "Settled", againMillis: undefined }
-      return { outcome, steps: [], ready: "InvalidSpec", message: round.message } satisfies Report
+      return { outcome, steps, ready: "InvalidSpec", message: round.message } satisfies Report
     }
     const memory = remember(memories, round, nowMillis)
     const deadLettering = nowMillis - memory.deadLettersRoseAt < deadLetteringMillis
@@ -277,7 +277,7 @@ export const makeReconciler = (settings: ReconcileSettings) => {
     const ready = find(next.conditions, "Ready")
     return {
       outcome,
-      steps: round.steps,
+      steps,
       ready: ready?.reason,
       message: ready?.status === "True" ? undefined : ready?.message
     } satisfies Report

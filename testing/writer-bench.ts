@@ -1,9 +1,9 @@
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect, nanos, type NatsConnection } from "@nats-io/transport-node"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import pg from "pg"
 import { parseHosts } from "../platform/hosts.ts"
-import type { EncodedWriterConfig } from "../writer/config.ts"
+import { type EncodedWriterConfig, WriterConfig } from "../writer/config.ts"
 import { makeProcessor } from "../writer/processors/index.ts"
 import { migrate } from "../writer/store/migrate.ts"
 import { type NatsServer, type PostgresServer, startNats, startPostgres } from "./servers.ts"
@@ -98,18 +98,11 @@ export const makeBench = Effect.fnUntraced(function* (
     },
     ...more
   }
-  const processor = makeProcessor({ ...config.processor, skipSubjects: [] } as Parameters<typeof makeProcessor>[0])
+  const { processor: processorConfig, target } = yield* Effect.orDie(Schema.decodeEffect(WriterConfig)(config))
+  const processor = makeProcessor(processorConfig)
   yield* migrate({
-    postgres: {
-      host: "127.0.0.1",
-      port: postgres.port,
-      database: name,
-      user: "postgres",
-      tls: { mode: "Disable" },
-      statementTimeoutMillis: 10_000,
-      lockTimeoutMillis: 5_000
-    },
-    schema: "public",
+    postgres: { ...target.postgres, statementTimeoutMillis: 10_000, lockTimeoutMillis: 5_000 },
+    schema: target.schema,
     tables: processor.tables,
     ddl: "CreateIfMissing",
     hosts: parseHosts(undefined)

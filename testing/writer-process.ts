@@ -48,6 +48,8 @@ export interface WriterProcessOptions {
   readonly failpoint?: Failpoint | `${Failpoint}:${number}`
   /** Further arguments of Node, e.g. `--cpu-prof`. */
   readonly nodeOptions?: string
+  /** Program and arguments to run instead of `bin/eventstream`, e.g. a bundle. */
+  readonly program?: readonly [string, ...ReadonlyArray<string>]
 }
 
 const parseLine = (text: string): LogLine => {
@@ -80,7 +82,8 @@ export const startWriter = Effect.fnUntraced(function* (
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const log = openSync(output, "a")
-      const child = spawn(join(import.meta.dirname, "..", "bin", "eventstream"), ["writer", "--config", config], {
+      const [program, ...args] = options.program ?? [join(import.meta.dirname, "..", "bin", "eventstream")]
+      const child = spawn(program, [...args, "writer", "--config", config], {
         stdio: ["ignore", log, log],
         env: {
           ...process.env,

@@ -30,7 +30,9 @@ const untilInterrupted = <E, R>(
       yield* Deferred.succeed(stop, undefined)
       const ended = yield* Fiber.await(writer).pipe(Effect.timeoutOption(drainTimeoutMillis))
       if (ended._tag === "Some") return
-      yield* Effect.logWarning("what was in flight did not end in time; it will be delivered again", { drainTimeoutMillis })
+      yield* Effect.logWarning("what was in flight did not end in time; it will be delivered again", {
+        drainTimeoutMillis
+      })
       yield* Fiber.interrupt(writer).pipe(Effect.timeoutOption("1 second"))
     })
     yield* Fiber.join(writer).pipe(Effect.onInterrupt(() => drain))
@@ -39,8 +41,23 @@ const untilInterrupted = <E, R>(
 const configuration = (
   file: string | undefined,
   environment: Environment
-): Effect.Effect<WriterConfig, { readonly message: string }> =>
-  file === undefined ? readEnvironment(environment) : readConfigFile(file)
+): Effect.Effect<WriterConfig, { readonly message: string }> => {
+  const read: Effect.Effect<WriterConfig, { readonly message: string }> =
+    file === undefined ? readEnvironment(environment) : readConfigFile(file)
+  return Effect.map(read, (config) => ({ ...config, http: httpAddress(config.http, environment) }))
+}
+
+/**
+ * Where several writers share one machine each must listen somewhere else: then the address comes from the environment,
+ * and only from there.
+ */
+const httpAddress = (http: WriterConfig["http"], environment: Environment): WriterConfig["http"] => {
+  const port = Number(environment["EVENTSTREAM_HTTP_PORT"] || http.port)
+  return {
+    host: environment["EVENTSTREAM_HTTP_HOST"] || http.host,
+    port: Number.isInteger(port) && port >= 0 && port <= 65_535 ? port : http.port
+  }
+}
 
 /**
  * The command `writer`: configured by the file, else by environment. Ends when interrupted, or with {@link WriterFailed} after a

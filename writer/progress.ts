@@ -1,25 +1,31 @@
 import type { WriterStatus } from "./config.ts"
-import type { Totals, Written } from "./store/store.ts"
+import type { Totals } from "./store/store.ts"
 
 type State = WriterStatus["state"]
 
 /**
- * What the writer knows of itself, kept for `/readyz`, its NATS service and the log. One object that is changed in place: its
- * readers want the newest value, and it is touched once per batch.
+ * What the writer knows of itself, for `/readyz`, its NATS service and the log. One object that is changed in place: its readers
+ * want the newest value.
  */
 export interface Progress {
-  /** A copy, as the NATS service answers it. */
   readonly status: () => WriterStatus
   /** Enters a state; true when that is a change worth a log line. `Draining` is the last one. */
   readonly enter: (state: State, reason?: string, message?: string) => boolean
-  readonly set: (fields: Partial<Pick<WriterStatus, "incarnation" | "lane" | "database" | "server" | "lowestUncovered">>) => void
-  /** Counts what was committed since the totals were read. */
-  readonly written: (written: Written, at: Date) => void
-  /** Totals read from the ledger. */
+  readonly set: (
+    fields: Partial<Pick<WriterStatus, "incarnation" | "lane" | "database" | "server" | "lowestUncovered">>
+  ) => void
+  /** Something was committed at this time (ms since 1970), so the totals are to be read again. */
+  readonly committed: (at: number) => void
+  /** Whether something was committed since this was asked last. */
+  readonly takeNews: () => boolean
+  /** What was to be read could not be read: it stays news. */
+  readonly keepNews: () => void
+  /** Totals of the lane as the ledger has them. */
   readonly totals: (totals: Totals) => void
 }
 
 export const makeProgress = (durable: string): Progress => {
+  let news = true
   let status: WriterStatus = {
     incarnation: "",
     durable,
@@ -47,13 +53,18 @@ export const makeProgress = (durable: string): Progress => {
       return changed
     },
     set: change,
-    written: ({ messages, deadLettered, dropped }, at) =>
-      change({
-        written: status.written + messages,
-        deadLettered: status.deadLettered + deadLettered,
-        dropped: status.dropped + dropped,
-        lastWriteTime: at.toISOString()
-      }),
+    committed: (at) => {
+      news = true
+      change({ lastWriteTime: new Date(at).toISOString() })
+    },
+    takeNews: () => {
+      const had = news
+      news = false
+      return had
+    },
+    keepNews: () => {
+      news = true
+    },
     totals: ({ messages, deadLettered, dropped, lastWriteTime }) =>
       change({ written: messages, deadLettered, dropped, lastWriteTime: lastWriteTime?.toISOString() ?? null })
   }

@@ -5,14 +5,13 @@ import { type PortTaken, serveHealth } from "../platform/health.ts"
 import type { HostMap } from "../platform/hosts.ts"
 import { Metrics } from "../platform/metrics.ts"
 import { connectNats, NatsUnavailable } from "../platform/nats.ts"
-import { batchesHeld, type Collector } from "./collector.ts"
+import { batchesHeld } from "./collector.ts"
 import type { WriterConfig } from "./config.ts"
 import { makeWriterMetrics, type WriterMetrics } from "./metrics.ts"
 import type { Processor } from "./processors/processor.ts"
 import { makeProgress, type Progress } from "./progress.ts"
-import { runSession, type SessionFailure } from "./session.ts"
+import { runSession, type SessionFailure, type SessionParts } from "./session.ts"
 import { retry } from "./settle.ts"
-import type { Source } from "./source.ts"
 import { serveStatus } from "./status.ts"
 import { Store } from "./store/store.ts"
 
@@ -26,12 +25,13 @@ export interface RunOptions {
 
 /** How long a writer waits that needs another consumer; a new configuration usually replaces it before. */
 const needsConsumerMillis = 30_000
+/** Whoever asks for the status gets the ledger's newest figures, or those of before when reading takes longer. */
+const statusWait = "1 second"
 const natsBackoff = { initialMillis: 250, maxMillis: 5_000 }
 
-/** What the connection's events act on: the session of the moment. */
+/** The session of the moment: what the connection's events, scrapes and status requests act on. */
 interface Current {
-  source: Source | undefined
-  collector: Collector | undefined
+  session: SessionParts | undefined
 }
 
 /** The events of the connection, for as long as it lives. */
@@ -41,7 +41,7 @@ const watchConnection = async (connection: NatsConnection, current: Current, met
       case "disconnect":
         metrics.natsConnected.set(0)
         metrics.natsDisconnects.inc()
-        current.source?.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
+        current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
         break
       case "reconnect":
         metrics.natsConnected.set(1)
@@ -49,7 +49,7 @@ const watchConnection = async (connection: NatsConnection, current: Current, met
         break
       case "error":
         // The answer to a pull request or an ack that this user may not publish; the server says so only here.
-        if (/permissions violation for publish/i.test(event.error.message)) current.source?.end("Forbidden", event.error.message)
+        if (/permissions violation for publish/i.test(event.error.message)) current.session?.source.end("Forbidden", event.error.message)
         break
     }
   }
@@ -93,17 +93,15 @@ const runSessions = Effect.fnUntraced(function* (
   const { config, processor, stop } = options
   const store = yield* Store
   const stopped = Deferred.await(stop)
-  const onStart = (source: Source, collector: Collector) => {
-    current.source = source
-    current.collector = collector
+  const onStart = (session: SessionParts) => {
+    current.session = session
     failures = 0
   }
   let failures = 0
   while (!Deferred.isDoneUnsafe(stop) && !connection.isClosed()) {
     const context = { connection, config, processor, store, progress, metrics, stop, onStart }
     const ended = yield* Effect.result(Effect.scoped(runSession(context)))
-    current.source = undefined
-    current.collector = undefined
+    current.session = undefined
     if (ended._tag === "Success") return
     const { failure } = ended
     const { state, reason, afterMillis } = reactionTo(failure, failures++, config)
@@ -125,7 +123,8 @@ const runConnection = Effect.fnUntraced(function* (
   const connection = yield* connectNats(config.nats, { name: `eventstream-writer/${namespace}/${name}`, hosts })
   metrics.natsConnected.set(1)
   void watchConnection(connection, current, metrics)
-  yield* serveStatus(connection, config, progress.status)
+  const refresh = Effect.suspend(() => current.session?.upkeep.refresh ?? Effect.void)
+  yield* serveStatus(connection, config, refresh.pipe(Effect.timeoutOption(statusWait), Effect.map(progress.status)))
   yield* runSessions(connection, options, current, progress, metrics)
 })
 
@@ -137,11 +136,11 @@ export const runWriter = Effect.fnUntraced(function* (
   options: RunOptions
 ): Effect.fn.Return<void, PortTaken, Scope.Scope | Store | Metrics> {
   const { config, stop } = options
-  const current: Current = { source: undefined, collector: undefined }
+  const current: Current = { session: undefined }
   const progress = makeProgress(config.consumer)
   const { registry, exposition } = yield* Metrics
   const most = batchesHeld * config.batch.maxMessages
-  const metrics = makeWriterMetrics(registry, () => (current.collector ? most - current.collector.room().messages : 0))
+  const metrics = makeWriterMetrics(registry, () => most - (current.session?.collector.room().messages ?? most))
   const { port } = yield* serveHealth({
     ...config.http,
     exposition,

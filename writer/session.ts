@@ -5,7 +5,6 @@ import { type Collector, makeCollector } from "./collector.ts"
 import type { WriterConfig } from "./config.ts"
 import { type ConsumerUnavailable, describeConsumer } from "./consumer.ts"
 import { keepAlive } from "./leases.ts"
-import { maintain } from "./maintenance.ts"
 import type { WriterMetrics } from "./metrics.ts"
 import { runPipeline } from "./pipeline.ts"
 import type { Processor } from "./processors/processor.ts"
@@ -15,6 +14,13 @@ import { openSource, type Source, type SourceEnded } from "./source.ts"
 import type { DatabaseError, LaneMissing } from "./store/errors.ts"
 import { targetFingerprint } from "./store/ledger.ts"
 import type { Store } from "./store/store.ts"
+import { makeUpkeep, type Upkeep } from "./upkeep.ts"
+
+export interface SessionParts {
+  readonly source: Source
+  readonly collector: Collector
+  readonly upkeep: Upkeep
+}
 
 export interface SessionContext {
   readonly connection: NatsConnection
@@ -24,8 +30,8 @@ export interface SessionContext {
   readonly progress: Progress
   readonly metrics: WriterMetrics
   readonly stop: Deferred.Deferred<void>
-  /** Told what this session holds: to be ended when the connection breaks, and counted. */
-  readonly onStart: (source: Source, collector: Collector) => void
+  /** Told the parts of this session: to be ended when the connection breaks, to be counted, to be asked for its status. */
+  readonly onStart: (parts: SessionParts) => void
 }
 
 export type SessionFailure = SourceEnded | Halted | ConsumerUnavailable | DatabaseError | LaneMissing
@@ -85,7 +91,8 @@ export const runSession = Effect.fnUntraced(function* (
     room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 })
   })
   const collector = makeCollector(processor, batch, source.expecting)
-  context.onStart(source, collector)
+  const upkeep = makeUpkeep({ connection, config, store, lane, progress })
+  context.onStart({ source, collector, upkeep })
   const settlement = makeSettlement({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
 
   progress.enter("Running")
@@ -100,6 +107,6 @@ export const runSession = Effect.fnUntraced(function* (
     yield* Effect.logWarning("the database is another one, or was promoted, since this lane was last used: messages acked then may be missing")
   }
   yield* Effect.forkScoped(keepAlive(source, collector, found.ackWaitMillis))
-  yield* Effect.forkScoped(maintain({ connection, config, store, lane, progress }))
+  yield* Effect.forkScoped(upkeep.forever)
   yield* runPipeline({ source, collector, settlement, stop })
 })

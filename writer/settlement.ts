@@ -61,6 +61,12 @@ const poisonOf = (batch: Batch, selected: ReadonlyArray<number>): number | undef
     return outcome._tag === "DeadLetter" || (outcome._tag === "Rows" && (outcome.elements?.length ?? 0) > 0)
   })
 
+/** The outcome under `errors.onPoison: Drop`: what would be a dead letter is left out. */
+const withoutDeadLetters = (outcome: Outcome): Outcome => {
+  if (outcome._tag === "DeadLetter") return { _tag: "Dropped", reason: outcome.reason }
+  return outcome._tag === "Rows" && outcome.elements ? { _tag: "Rows" } : outcome
+}
+
 export interface Settlement {
   /**
    * Gives each message of the batch its outcome and acks it, however often that takes. False when `stop` was done before: then
@@ -140,7 +146,7 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     hit("commit-before-ack")
     const now = Date.now()
     yield* databaseAnswers
-    progress.written(written, new Date(now))
+    progress.committed(now)
     metrics.written.inc(written.messages)
     metrics.rows.inc(written.rows)
     metrics.duplicate.inc(written.conflicts)
@@ -261,7 +267,9 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     }
   })
 
-  const settle = Effect.fnUntraced(function* (batch: CollectedBatch) {
+  const settle = Effect.fnUntraced(function* (collected: CollectedBatch) {
+    const drop = rules.onPoison === "Drop"
+    const batch = drop ? { ...collected, outcomes: collected.outcomes.map(withoutDeadLetters) } : collected
     metrics.batchBytes.observe(batch.bytes)
     metrics.batchSeconds.observe({ stage: "collect" }, (performance.now() - batch.since) / 1000)
     const groups: Array<Group> = [

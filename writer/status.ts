@@ -13,7 +13,7 @@ const encode = Schema.encodeSync(Schema.fromJsonString(WriterStatus))
 export const serveStatus = (
   connection: NatsConnection,
   config: WriterConfig,
-  status: () => WriterStatus
+  status: Effect.Effect<WriterStatus>
 ): Effect.Effect<void, never, Scope.Scope> => {
   const { namespace, name } = config.eventStream
   return Effect.acquireRelease(
@@ -29,7 +29,7 @@ export const serveStatus = (
       service.addEndpoint("status", {
         subject: writerStatusSubject(namespace, name),
         handler: (error, message) => {
-          if (!error) message.respond(encode(status()))
+          if (!error) void Effect.runPromise(status).then((answer) => message.respond(encode(answer)))
         }
       })
       return service

@@ -1,11 +1,15 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { jetstreamManager } from "@nats-io/jetstream"
+import { Effect, Schema } from "effect"
 import { makeBench, Servers } from "../testing/writer-bench.ts"
 import { startWriter } from "../testing/writer-process.ts"
+import { WriterStatus } from "./config.ts"
+
+const all = (count: number) => ({ rows: count, distinct: count, deadLetters: 0, covered: count })
 
 describe("writer", () => {
   layer(Servers.layer, { excludeTestServices: true, timeout: 120_000 })((it) => {
-    it.effect("writes what is in the stream and what comes, and acks it", () =>
+    it.effect("writes what is in the stream and what comes, acks it, and says so", () =>
       Effect.gen(function* () {
         const bench = yield* makeBench()
         yield* bench.publish(0, 3_000)
@@ -13,8 +17,124 @@ describe("writer", () => {
         yield* writer.writing
         yield* bench.publish(3_000, 3_100)
         yield* bench.drained()
-        assert.deepStrictEqual(yield* bench.outcomes, { rows: 3_100, distinct: 3_100, deadLetters: 0, covered: 3_100 })
-        assert.deepInclude(yield* writer.get("/readyz"), { status: 200 })
+        assert.deepStrictEqual(yield* bench.outcomes, all(3_100))
+        assert.deepStrictEqual(yield* writer.get("/readyz"), { status: 200, text: "Running\n" })
+        const { namespace, name } = bench.config.eventStream
+        const answer = yield* Effect.promise(() => bench.connection.request(`status.${namespace}.${name}`))
+        const status = yield* Schema.decodeUnknownEffect(WriterStatus)(answer.json())
+        assert.deepInclude(status, { durable: name, state: "Running", written: 3_100, deadLettered: 0, reason: null })
+        assert.match(status.incarnation, /^[0-9a-f]{8}$/)
+        const metrics = (yield* writer.get("/metrics")).text
+        assert.match(metrics, new RegExp(`eventstream_writer_messages_written_total{eventstream="${name}"} 3100`))
+        assert.match(metrics, /eventstream_writer_in_flight_messages\{[^}]*\} 0/)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("stops on SIGTERM: what is committed is acked, the rest is given back", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ batch: { maxMessages: 100 } })
+        yield* bench.publish(0, 20_000)
+        const writer = yield* startWriter({ config: bench.config })
+        yield* writer.writing
+        writer.signal("SIGTERM")
+        assert.deepStrictEqual(yield* writer.exit, { code: 0, signal: null })
+        const manager = yield* Effect.promise(() => jetstreamManager(bench.connection))
+        const info = yield* Effect.promise(() => manager.consumers.info(bench.config.stream, bench.config.consumer))
+        const { covered, rows } = yield* bench.outcomes
+        assert.strictEqual(rows, covered)
+        assert.isBelow(covered, 20_000, "stopped in the middle")
+        assert.strictEqual(covered + info.num_pending + info.num_ack_pending, 20_000)
+        yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(20_000))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("shares a consumer with other writers", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ batch: { maxMessages: 200 } })
+        const writers = yield* Effect.all([1, 2].map(() => startWriter({ config: bench.config })), { concurrency: 2 })
+        for (const writer of writers) yield* writer.writing
+        yield* bench.publish(0, 10_000)
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(10_000))
+        const shares = yield* bench.query<{ writer: string; messages: string }>(
+          "SELECT writer, sum(messages) AS messages FROM eventstream_ledger GROUP BY writer"
+        )
+        assert.lengthOf(shares, 2)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("isolates what the database refuses, and what is no JSON, as dead letters", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        yield* bench.query("ALTER TABLE orders ADD CONSTRAINT affordable CHECK (amount < 1000)")
+        yield* bench.publish(0, 1_000, (id) =>
+          id === 637 ? JSON.stringify({ id, amount: 5_000 }) : id === 800 ? "{" : JSON.stringify({ id, amount: 1 })
+        )
+        yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, { rows: 998, distinct: 998, deadLetters: 2, covered: 1_000 })
+        const letters = yield* bench.query("SELECT seq::int, reason FROM eventstream_dead_letter ORDER BY seq")
+        assert.deepStrictEqual(letters, [
+          { seq: 638, reason: "db_rejected:23514" },
+          { seq: 801, reason: "malformed_json" }
+        ])
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("drops what can't be written when it may", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ errors: { onPoison: "Drop" } })
+        yield* bench.query("ALTER TABLE orders ADD CONSTRAINT affordable CHECK (amount < 1000)")
+        yield* bench.publish(0, 100, (id) => (id === 50 ? "{" : JSON.stringify({ id, amount: id === 60 ? 5_000 : 1 })))
+        const writer = yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, { rows: 98, distinct: 98, deadLetters: 0, covered: 100 })
+        const metrics = (yield* writer.get("/metrics")).text
+        assert.match(metrics, /messages_dropped_total\{reason="malformed_json",[^}]*\} 1/)
+        assert.match(metrics, /messages_dropped_total\{reason="db_rejected",[^}]*\} 1/)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("halts before what can't be written when it must", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ errors: { onPoison: "Halt" } })
+        yield* bench.publish(0, 100, (id) => (id === 60 ? "{" : JSON.stringify({ id })))
+        const writer = yield* startWriter({ config: bench.config })
+        const line = yield* writer.logged("Halted", ({ state }) => state === "Halted")
+        assert.include(line.message, "message 61 of stream")
+        assert.deepInclude(yield* writer.get("/readyz"), { status: 503 })
+        assert.deepStrictEqual(yield* bench.outcomes, all(60))
+        writer.signal("SIGTERM")
+        assert.deepInclude(yield* writer.exit, { code: 0 })
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("asks for another consumer when the lane is lost", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        yield* bench.publish(0, 100)
+        const first = yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        first.signal("SIGTERM")
+        yield* first.exit
+        yield* bench.query("TRUNCATE eventstream_lane, eventstream_ledger")
+        yield* bench.publish(100, 200)
+        const second = yield* startWriter({ config: bench.config })
+        yield* second.logged("NeedsConsumer", ({ state }) => state === "NeedsConsumer")
+        assert.strictEqual((yield* bench.outcomes).rows, 100)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("takes messages that are larger than a batch", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ batch: { maxBytes: 2_048 } })
+        const note = "x".repeat(10_000)
+        yield* bench.publish(0, 200, (id) => JSON.stringify(id % 10 === 0 ? { id, note } : { id }))
+        yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(200))
       }).pipe(Effect.scoped)
     )
   })

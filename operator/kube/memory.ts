@@ -53,7 +53,12 @@ const mainFields = (kind: KindDefinition, object: KubeObject): Fields => {
 const assemble = (resource: Resource, metadata: ObjectMeta, fields: Fields): KubeObject => {
   const { labels: _l, annotations: _a, finalizers: _f, ownerReferences: _o, ...kept } = metadata
   const { metadata: written, ...rest } = unflatten(fields) as { readonly metadata?: Partial<ObjectMeta> }
-  return { apiVersion: apiVersionOf(resource), kind: resource.kind, ...rest, metadata: { ...kept, ...written } }
+  return {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    ...rest,
+    metadata: { ...kept, ...written }
+  }
 }
 
 const precondition = ({ object }: Stored, wanted: Partial<ObjectMeta>): Outcome<void> => {

@@ -23,7 +23,7 @@ export interface Guest {
 /** The time is up, and not everything was well. */
 export class NotWell extends Schema.TaggedError<NotWell>()("NotWell", { problems: Schema.Array(Schema.String) }) {
   override get message() {
-    return this.problems.join("\n")
+    return `not all is well:\n${this.problems.map((problem) => `  ${problem}`).join("\n")}`
   }
 }
 
@@ -66,7 +66,8 @@ const showTable = Effect.fnUntraced(function* (screen: Screen) {
 })
 
 const welcome = ({ natsUrl, data, logs }: Platform, { natsUrl: given, manifests }: LocalOptions): string => {
-  const shown = (path: string) => relative(process.cwd(), path) || "."
+  const shown = (path: string) =>
+    relative(process.cwd(), path).startsWith("..") ? path : relative(process.cwd(), path)
   return [
     `  NATS        ${natsUrl}${given === undefined ? "   (nats.nats.svc in manifests)" : ""}`,
     `  PostgreSQL  psql "$(cat ${shown(data)}/database/uri)"   (Secret pg-app in manifests)`,
@@ -83,6 +84,9 @@ const session = Effect.fnUntraced(function* (
 ) {
   const started = Date.now()
   const platform = yield* startPlatform({ ...options, notice: screen.print })
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => screen.print("stopping: writers first, then the operator, then the servers"))
+  )
   screen.print(welcome(platform, options))
   yield* Effect.forkScoped(showTable(screen))
   const guest = invite && (yield* invite(platform, screen))
@@ -109,10 +113,7 @@ export const runLocal = (
       Effect.sync(() => openScreen(process.stdout)),
       (screen) => Effect.sync(screen.close)
     )
-    yield* session(options, screen, invite).pipe(
-      Effect.ensuring(Effect.sync(() => screen.print("stopping: writers finish what they have, then the servers"))),
-      Effect.scoped
-    )
+    yield* Effect.scoped(session(options, screen, invite))
   }).pipe(
     Effect.scoped,
     Effect.provide(layerMemory([{ resource: EventStreams, status: true, generation: true, admit }]))

@@ -19,7 +19,7 @@ export class ManifestsInvalid extends Schema.TaggedError<ManifestsInvalid>()("Ma
 }
 
 /** How often the files are read. Reading is surer than the system's notifications, which some file systems never send. */
-const pollMillis = 400
+const pollMillis = 250
 
 /** Stands in place of a file for what the platform itself gives. */
 const platform = "the platform"

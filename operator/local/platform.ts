@@ -78,9 +78,9 @@ const ownNats = Effect.fnUntraced(function* (wanted: number, options: ServerOpti
 })
 
 const ownPostgres = Effect.fnUntraced(function* (options: ServerOptions) {
-  const superuserPassword = join(options.data, "postgres.password")
+  const superuserPassword = join(options.data, "superuser.password")
   const server = yield* keepPostgres(yield* freePort, keptPassword(superuserPassword), options)
-  const appPassword = keptPassword(join(options.data, "postgres-app.password"))
+  const appPassword = keptPassword(join(options.data, "app.password"))
   return yield* ensureDatabase(server.port, superuserPassword, appPassword)
 })
 

@@ -1,6 +1,6 @@
 import { Effect, Schema } from "effect"
 import { spawn } from "node:child_process"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { list, type Listed, startOf, stopListed, tryLock, unlist } from "./process-list.ts"
 
@@ -30,7 +30,7 @@ const takeLock = Effect.fnUntraced(function* (dataFolder: string, folder: string
       writeFileSync(holderFile, String(process.pid))
       return lock
     }
-    const holder = Number(readFileSync(holderFile, "utf8"))
+    const holder = existsSync(holderFile) ? Number(readFileSync(holderFile, "utf8")) : 0
     if (startOf(holder) !== undefined) return yield* new DataFolderInUse({ folder: dataFolder, pid: holder })
     yield* Effect.sleep("100 millis")
   }
@@ -56,6 +56,7 @@ export const openProcesses = Effect.fnUntraced(function* (dataFolder: string, on
         detached: true
       })
       child.unref()
+      writeFileSync(join(folder, "watchdog"), String(child.pid))
       return child
     }),
     (child) => Effect.sync(() => child.stdin.end())

@@ -12,7 +12,7 @@ import {
   newConsumer,
   type Start
 } from "../specs/consumer.ts"
-import { CreatedMark, OwnerMark, ownerOf, StartMark } from "../specs/names.ts"
+import { CreatedMark, GenerationMark, OwnerMark, ownerOf, StartMark } from "../specs/names.ts"
 import type { Action, ConsumerCause, Inputs, Problem } from "./action.ts"
 import { causeOf } from "./stream.ts"
 
@@ -34,11 +34,13 @@ export interface ConsumerPlan {
   readonly superseded: ReadonlyArray<string>
 }
 
+const generationOf = ({ config }: ConsumerState) => Number(config.metadata?.[GenerationMark] ?? 0)
+
 /** Durables with our owner mark, the newest first. */
 export const ownedConsumers = (eventStream: EventStream, consumers: ReadonlyArray<ConsumerState>) =>
   consumers
     .filter(({ config }) => config.metadata?.[OwnerMark] === ownerOf(eventStream.metadata))
-    .sort((a, b) => (a.created === b.created ? b.name.localeCompare(a.name) : b.created.localeCompare(a.created)))
+    .sort((a, b) => generationOf(b) - generationOf(a) || b.name.localeCompare(a.name))
 
 /** The durable writers read: the newest of ours that was made for this life of the stream. */
 export const currentConsumer = (
@@ -76,7 +78,7 @@ const startByPolicy = (eventStream: EventStream, stream: StreamState, world: Con
 const lowestUncovered = (eventStream: EventStream, stream: StreamState, world: ConsumerWorld): number | undefined => {
   const incarnation = incarnationOf(stream.config.name, stream.created)
   const wantedHash = (durable: string) =>
-    configHash(writerConfig(eventStream.metadata, eventStream.spec, stream.config.name, durable))
+    configHash(writerConfig(eventStream.metadata, eventStream.spec, stream.config.name, durable), eventStream.spec)
   const known = world.writers.flatMap(({ incarnation: of, durable, lowestUncovered: lowest }) =>
     lowest !== null && of === incarnation && world.runningHashes.has(wantedHash(durable)) ? [lowest] : []
   )

@@ -64,9 +64,9 @@ export const planWriters = (
 ): WritersPlan => {
   const { metadata, spec } = eventStream
   const config = writerConfig(metadata, spec, stream, durable)
-  const hash = configHash(config)
+  const hash = configHash(config, spec)
   const replicas = spec.suspend ? 0 : spec.writer.replicas
-  const wantedConfigMap = configMap(metadata, config)
+  const wantedConfigMap = configMap(metadata, config, hash)
   const present = children.configMaps.find((object) => object.metadata.name === wantedConfigMap.metadata.name)
   const problems = [children.serviceAccount, children.deployment, present].flatMap(
     (object) => conflictOf(eventStream, object) ?? []

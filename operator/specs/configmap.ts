@@ -83,17 +83,21 @@ export const writerConfig = (
   return Schema.encodeSync(WriterConfig)(config)
 }
 
-/** Hash of a writer configuration; it is in the ConfigMap's name, so that a changed configuration is a rollout. */
-export const configHash = (config: EncodedWriterConfig) => hashOf(config)
+/**
+ * Hash of what writers run with: the configuration, and which Secrets it is completed by. It is in the ConfigMap's name, so
+ * that another configuration is a rollout.
+ */
+export const configHash = (config: EncodedWriterConfig, { target }: EventStreamSpec) =>
+  hashOf([config, target.postgres.secretRef?.name, target.postgres.passwordSecretRef?.name])
 
 export const configMapName = (owner: Owner, hash: string) => `${writerName(owner.name)}-${hash}`
 
 /** The configuration as an immutable object: running Pods keep theirs until the rollout reaches them. */
-export const configMap = (owner: Owner, config: EncodedWriterConfig): KubeObject => ({
+export const configMap = (owner: Owner, config: EncodedWriterConfig, hash: string): KubeObject => ({
   apiVersion: "v1",
   kind: "ConfigMap",
   metadata: {
-    name: configMapName(owner, configHash(config)),
+    name: configMapName(owner, hash),
     namespace: owner.namespace,
     labels: childLabels(owner.name),
     ownerReferences: [ownerReference(owner)]

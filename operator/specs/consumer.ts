@@ -1,7 +1,7 @@
 import { Duration } from "effect"
 import type { EventStreamSpec } from "../../crds/eventstream.ts"
 import type { ObjectKey } from "../kube.ts"
-import { OwnerMark, ownerOf, StartMark } from "./names.ts"
+import { GenerationMark, OwnerMark, ownerOf, StartMark } from "./names.ts"
 
 /**
  * What the operator sets of a durable pull consumer, in the words of JetStream's API. Times are nanoseconds. Fields that the
@@ -39,6 +39,8 @@ export interface Start {
   readonly at: number
   /** First sequence the first durable of the EventStream delivered. */
   readonly first: number
+  /** Higher than that of every durable of the EventStream that is still there. */
+  readonly generation: number
 }
 
 /** Prefix of a Managed durable's name: what is before the incarnation. */
@@ -81,5 +83,9 @@ export const newConsumer = (key: ObjectKey, spec: EventStreamSpec, name: string,
     : { deliver_policy: "by_start_sequence" as const, opt_start_seq: start.at }),
   ...fixedConsumerConfig,
   ...mutableConsumerConfig(spec),
-  metadata: { [OwnerMark]: ownerOf(key), [StartMark]: String(start.first) }
+  metadata: {
+    [OwnerMark]: ownerOf(key),
+    [StartMark]: String(start.first),
+    [GenerationMark]: String(start.generation)
+  }
 })

@@ -22,6 +22,12 @@ export const OwnerMark = "eventstream.dev/owner"
 /** JetStream metadata of a durable: the sequence that the EventStream's first durable started at. */
 export const StartMark = "eventstream.dev/start-sequence"
 
+/**
+ * JetStream metadata of a durable: counts the durables of an EventStream. The highest is the current one; creation times would
+ * not do, since a server's clock may go back.
+ */
+export const GenerationMark = "eventstream.dev/consumer-generation"
+
 /** JetStream metadata of a stream: uid of the EventStream object that made it. Nothing in the stream is older than that object. */
 export const CreatedMark = "eventstream.dev/created-by"
 

@@ -26,7 +26,12 @@ export interface VerdictInputs {
   readonly nowMillis: number
 }
 
-const said = (type: Said["type"], status: Condition["status"], words: Words): Said => ({ type, status, ...words })
+const said = (type: Said["type"], status: Condition["status"], { reason, message }: Words): Said => ({
+  type,
+  status,
+  reason,
+  message
+})
 
 /** What Ready says of a problem; Stalled and Reconciling have the closer reason. */
 const readyReasons = { Nats: "NatsUnreachable", Stream: "StreamError", Consumer: "ConsumerError" } as const

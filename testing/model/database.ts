@@ -41,14 +41,16 @@ const refused = (rules: Rules, state: LaneState, records: ReadonlyArray<StoredRe
 /** Runs a transaction that the server has received: rows and ledger together, or nothing. */
 export const commit = (world: World, database: Database, transaction: Transaction): "Committed" | "Refused" | "Failed" => {
   const { rules } = world
-  const { lane, held, rollbacks, session } = transaction
+  const { lane, held, rollbacks, connection } = transaction
   const state = database.lanes.get(lane)
-  if (!state || session !== database.session) return "Failed"
+  if (!state || connection !== database.session) return "Failed"
   const messages = held.map(({ message }) => message)
   const records = recordsOf(rules, messages)
   if (refused(rules, state, records, rollbacks)) return "Refused"
   for (const { id } of messages) {
-    if (state.outcomes.includes(id)) throw new Violation("Double", `message ${id} has two outcomes in lane ${lane}`)
+    // In whatever lane: the same tables hold the rows of both.
+    const twice = [...database.lanes].find(([, { outcomes }]) => outcomes.includes(id))
+    if (twice) throw new Violation("Double", `message ${id} has an outcome in lane ${twice[0]} and a second one in ${lane}`)
   }
   putLane(database, lane, {
     ...state,

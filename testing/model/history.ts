@@ -1,3 +1,4 @@
+import { incarnationOf } from "../../platform/incarnation.ts"
 import { randomIntegers } from "../random.ts"
 import { failOver, newDatabase } from "./database.ts"
 import { loseTail, type Message, newStream, passAckWait, publish, purge, rebear, remove, type Stream } from "./jetstream.ts"
@@ -34,12 +35,15 @@ const gone = (world: World, messages: ReadonlyArray<Message>) => {
   for (const { id } of messages) world.fates[id]!.goneFromStream = true
 }
 
+const currentLane = ({ stream, target, rules }: World) =>
+  laneKey(incarnationOf("EVENTS", rules.has("Incarnation") ? stream.created : "always"), target)
+
 const publishOne = (world: World) => {
-  const { stream, status, assignment, databases, fates } = world
+  const { stream, status, target, databases, fates } = world
   const message = publish(stream, fates.length, tick(world))
   // Until a head row says since when a lane counts, a number below its start that is used again is not told from a first use.
-  const started = assignment && databases[assignment.database]!.lanes.has(laneKey(assignment))
-  const promised = started === true || message.seq >= (status?.startSequence ?? 1)
+  const started = databases[target]!.lanes.has(currentLane(world))
+  const promised = started || message.seq >= (status?.startSequence ?? 1)
   fates.push({ message, promised, goneFromStream: false })
 }
 
@@ -193,7 +197,7 @@ const settle = (world: World) => {
 
 /** Every message that is still in the stream, and was promised, has its outcome in the current lane. */
 const checkDelivered = (world: World) => {
-  const lane = laneKey(world.assignment!)
+  const lane = currentLane(world)
   const promisedFrom = world.promisedTo.get(lane) ?? world.promised
   for (const { id, seq } of world.stream.messages.values()) {
     if (id >= promisedFrom && world.fates[id]!.promised && !hasOutcome(world, lane, id)) {

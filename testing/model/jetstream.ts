@@ -30,7 +30,7 @@ export interface Stream {
   last: number
   readonly messages: Map<number, Message>
   readonly durables: Map<string, Durable>
-  /** Grows whenever clients see a reconnect or a new leader of the consumer. */
+  /** Grows with every restart of the server, which its clients notice. */
   epoch: number
 }
 
@@ -65,8 +65,8 @@ export const publish = (stream: Stream, id: number, timeNanos: bigint): Message 
 }
 
 /** What a pull of up to `count` messages gets: what is due again first, then what was never delivered. */
-export const pull = (stream: Stream, durable: Durable, count: number): ReadonlyArray<Message> => {
-  const got: Array<Message> = []
+export const pull = (stream: Stream, durable: Durable, count: number) => {
+  const got: Array<{ readonly message: Message; readonly redelivered: boolean }> = []
   for (const [seq, pending] of durable.pending) {
     if (got.length === count) return got
     if (!pending.due) continue
@@ -74,13 +74,13 @@ export const pull = (stream: Stream, durable: Durable, count: number): ReadonlyA
     durable.pending.delete(seq)
     if (!message) continue // the stream has dropped it meanwhile
     durable.pending.set(seq, { id: message.id, due: false })
-    got.push(message)
+    got.push({ message, redelivered: true })
   }
   while (got.length < count && durable.delivered < stream.last) {
     const message = stream.messages.get(++durable.delivered)
     if (!message) continue
     durable.pending.set(message.seq, { id: message.id, due: false })
-    got.push(message)
+    got.push({ message, redelivered: false })
   }
   return got
 }
@@ -130,7 +130,6 @@ export const rebear = (stream: Stream, created: string): ReadonlyArray<Message> 
   stream.created = created
   stream.first = 1
   stream.last = 0
-  stream.epoch++
   return removed
 }
 

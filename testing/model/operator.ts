@@ -87,7 +87,7 @@ export const observe = (world: World) => {
 const reportsAsSeen = (world: World, { writers, runningHashes, stream }: Observation) => {
   if (world.rules.has("ReportOfSameLane")) return { writers, runningHashes }
   const incarnation = incarnationOf("EVENTS", stream.created)
-  const durable = world.status?.name ?? ""
+  const durable = world.status?.name ?? "none"
   return {
     writers: writers.map((report) => ({ ...report, incarnation, durable })),
     runningHashes: new Set([wantedHash(world, durable)])
@@ -159,8 +159,7 @@ export const act = (world: World) => {
   const hash = wantedHash(world, name)
   world.status = { name, startSequence: Number(durable.config.metadata[StartMark]), ackFloor: ackFloor(durable) }
   if (world.assignment?.configHash !== hash) {
-    const incarnation = incarnationOf("EVENTS", stream.created)
-    world.assignment = { configHash: hash, durable: name, incarnation, database: world.target }
+    world.assignment = { configHash: hash, durable: name, database: world.target }
   }
   const rolledOut = world.writers.every(({ assignment }) => assignment === undefined || assignment.configHash === hash)
   if (rolledOut) for (const other of plan.superseded) world.stream.durables.delete(other)

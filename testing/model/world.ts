@@ -22,7 +22,8 @@ export interface LaneState {
 export interface Transaction {
   readonly writer: number
   readonly life: number
-  readonly session: number
+  /** {@link Database.session} it came by. */
+  readonly connection: number
   readonly lane: string
   /** {@link Head.rollbacks} under which coverage was read. */
   readonly rollbacks: number
@@ -44,6 +45,8 @@ export interface Held {
   readonly durable: string
   /** {@link Stream.epoch} when it was pulled. */
   readonly epoch: number
+  /** It was delivered before, so that its outcome may be there already. */
+  readonly redelivered: boolean
   /** {@link Head.rollbacks} when coverage said that it has no outcome; undefined until then. */
   openAt: number | undefined
 }
@@ -52,7 +55,6 @@ export interface Held {
 export interface Assignment {
   readonly configHash: string
   readonly durable: string
-  readonly incarnation: string
   /** Index into {@link World.databases}. */
   readonly database: number
 }
@@ -63,19 +65,30 @@ export interface Report extends WriterStatus {
   readonly hole: number | null
 }
 
+/** What a writer found when it last looked at its stream, durable and lane. */
+export interface Session {
+  /** {@link Stream.epoch} then. */
+  readonly epoch: number
+  readonly incarnation: string
+  readonly lane: string
+  /** {@link Database.session} of its connection. */
+  readonly connection: number
+  /** {@link Head.rollbacks} when coverage was last read. */
+  rollbacks: number
+}
+
 export interface Writer {
   readonly index: number
-  /** Grows with every start: answers to an earlier life reach nobody. */
+  /** Grows with every session: answers to an earlier one reach nobody. */
   life: number
   assignment: Assignment | undefined
-  /** Database session of its connection; -1 without one. */
-  session: number
+  session: Session | undefined
   held: Array<Held>
   toAck: Array<Held>
   /** A transaction is on its way. */
   waiting: boolean
-  /** The last one was refused: what is open goes one by one until one is through. */
-  single: boolean
+  /** The last one was refused: coverage is read before the next, and what is open goes one by one until one is through. */
+  cautious: boolean
   report: Report | undefined
 }
 
@@ -135,9 +148,8 @@ export class Violation extends Error {
 
 export const tick = (world: World): bigint => (world.clockNanos += 1n)
 
-/** A lane by nature: another incarnation or another database is another lane. */
-export const laneKey = (assignment: Pick<Assignment, "incarnation" | "database">) =>
-  `${assignment.incarnation}@${assignment.database}`
+/** Another incarnation or another database is another lane. */
+export const laneKey = (incarnation: string, database: number) => `${incarnation}@${database}`
 
 /** Whether a message has a committed outcome in a lane. */
 export const hasOutcome = (world: World, lane: string, id: number): boolean =>

@@ -1,15 +1,18 @@
 import { StartMark } from "../../operator/specs/names.ts"
+import { incarnationOf } from "../../platform/incarnation.ts"
 import { distinct } from "../../writer/store/ledger.ts"
 import { commit, compact, newLane, prune, putLane, setAside } from "./database.ts"
-import { acknowledge, ackFloor, pull, startOf } from "./jetstream.ts"
+import { acknowledge, ackFloor, type Durable, pull, startOf } from "./jetstream.ts"
 import { coverageOf, sequencesOf } from "./rules.ts"
 import {
   type Assignment,
   type Database,
+  type Held,
   hasOutcome,
   laneKey,
   type LaneState,
   type Report,
+  type Session,
   type Transaction,
   Violation,
   type World,
@@ -18,32 +21,44 @@ import {
 
 /** The steps of a writer. Between any two of them everything else may happen; not stepping for long is being frozen. */
 
-interface Connected {
-  readonly database: Database
-  readonly lane: string
-  readonly state: LaneState
-}
+export const newWriter = (index: number): Writer => ({
+  index,
+  life: 0,
+  assignment: undefined,
+  session: undefined,
+  held: [],
+  toAck: [],
+  waiting: false,
+  cautious: true,
+  report: undefined
+})
 
-/** Ends the process; what it has sent to the database runs on. */
-export const crash = (writer: Writer) => {
+/** Forgets what was pulled; what was sent to the database runs on. */
+const endSession = (writer: Writer) => {
   writer.life++
-  writer.assignment = undefined
-  writer.session = -1
+  writer.session = undefined
   writer.held = []
   writer.toAck = []
   writer.waiting = false
-  writer.single = false
+  writer.cautious = true
+}
+
+/** Ends the process. */
+export const crash = (writer: Writer) => {
+  endSession(writer)
+  writer.assignment = undefined
   writer.report = undefined
 }
 
+/** Starts the process with the configuration of now, if it does not run with that already. */
 export const start = (world: World, writer: Writer) => {
   if (writer.assignment === world.assignment) return
   crash(writer)
   writer.assignment = world.assignment
 }
 
-const statusOf = (world: World, assignment: Assignment, fields: Partial<Report>): Report => ({
-  incarnation: assignment.incarnation,
+const statusOf = (assignment: Assignment, incarnation: string, fields: Partial<Report>): Report => ({
+  incarnation,
   durable: assignment.durable,
   lane: null,
   database: String(assignment.database),
@@ -60,53 +75,70 @@ const statusOf = (world: World, assignment: Assignment, fields: Partial<Report>)
   ...fields
 })
 
-/** A lane that is not there is made from a durable that was not read; from any other, messages would be missed. */
-const openLane = (world: World, writer: Writer, assignment: Assignment, database: Database): LaneState | undefined => {
-  const lane = laneKey(assignment)
+/** Whether a lane made from this durable would miss messages: it was read, or it started behind the first one of its lane. */
+const wasUsed = (durable: Durable) =>
+  durable.delivered >= startOf(durable) || startOf(durable) > Number(durable.config.metadata[StartMark])
+
+/** Finds the lane or makes it; `undefined` when it has to be told that another durable is needed. */
+const openLane = (world: World, writer: Writer, durable: Durable, database: Database, lane: string) => {
   const found = database.lanes.get(lane)
-  const durable = world.stream.durables.get(assignment.durable)
-  if (found || !durable) return found
-  const used = durable.delivered >= startOf(durable) || startOf(durable) > Number(durable.config.metadata[StartMark])
-  if (used && world.rules.has("NewLaneNewDurable")) {
-    writer.report = statusOf(world, assignment, { state: "NeedsConsumer" })
-    return undefined
-  }
-  putLane(database, lane, newLane({ startSeq: used ? ackFloor(durable) + 1 : startOf(durable), startTime: durable.createdNanos }))
+  if (found) return found
+  const used = wasUsed(durable)
+  if (used && world.rules.has("NewLaneNewDurable")) return undefined
+  const startSeq = used ? ackFloor(durable) + 1 : startOf(durable)
+  putLane(database, lane, newLane({ startSeq, startTime: startSeq === 1 ? 0n : durable.createdNanos }))
   world.promisedTo.set(lane, world.promised)
   return database.lanes.get(lane)
 }
 
-/** The writer's lane, after a new connection if the old one broke. `undefined` when it can't work. */
+/** Looks at stream, durable and lane, as at the begin of a session. */
+const openSession = (world: World, writer: Writer, assignment: Assignment, database: Database): Session | undefined => {
+  const { stream, rules } = world
+  const durable = stream.durables.get(assignment.durable)
+  if (!durable) return undefined
+  const incarnation = incarnationOf("EVENTS", rules.has("Incarnation") ? stream.created : "always")
+  const lane = laneKey(incarnation, assignment.database)
+  const state = openLane(world, writer, durable, database, lane)
+  if (!state) {
+    writer.report = statusOf(assignment, incarnation, { state: "NeedsConsumer" })
+    return undefined
+  }
+  return { epoch: stream.epoch, incarnation, lane, connection: database.session, rollbacks: state.head.rollbacks }
+}
+
+interface Connected {
+  readonly session: Session
+  readonly database: Database
+  readonly state: LaneState
+}
+
+/** The writer's session, a new one where the last has ended. `undefined` when it can't work now. */
 const connected = (world: World, writer: Writer): Connected | undefined => {
   const { assignment } = writer
   if (!assignment) return undefined
   const database = world.databases[assignment.database]!
-  const lane = laneKey(assignment)
-  if (writer.session !== database.session) {
-    writer.waiting = false
-    for (const held of writer.held) held.openAt = undefined
-    if (!openLane(world, writer, assignment, database)) return undefined
-    writer.session = database.session
+  if (writer.session && writer.session.epoch !== world.stream.epoch && world.rules.has("DropAfterReconnect")) {
+    endSession(writer)
   }
-  const state = database.lanes.get(lane)
-  return state && { database, lane, state }
-}
-
-/** After a reconnect, what was pulled before it comes again; until then it belongs to nobody. */
-const dropStale = (world: World, writer: Writer) => {
-  if (!world.rules.has("DropAfterReconnect")) return
-  const { epoch } = world.stream
-  if (!writer.waiting) writer.held = writer.held.filter((held) => held.epoch === epoch)
-  writer.toAck = writer.toAck.filter((held) => held.epoch === epoch)
+  if (writer.session && writer.session.connection !== database.session) {
+    // The database broke, not NATS: what is held stays, and is asked about again.
+    writer.session = undefined
+    writer.waiting = false
+    writer.cautious = true
+    for (const held of writer.held) held.openAt = undefined
+  }
+  writer.session ??= openSession(world, writer, assignment, database)
+  const state = writer.session && database.lanes.get(writer.session.lane)
+  return writer.session && state && { session: writer.session, database, state }
 }
 
 export const pullBatch = (world: World, writer: Writer, count: number) => {
   if (!connected(world, writer)) return
   const durable = world.stream.durables.get(writer.assignment!.durable)
-  if (!durable) return
-  for (const message of pull(world.stream, durable, count)) {
-    const { epoch } = world.stream
-    writer.held.push({ message, durable: durable.config.name, epoch, openAt: undefined })
+  if (!durable) return endSession(writer) // the pull is answered with "no such consumer"
+  const { epoch } = world.stream
+  for (const { message, redelivered } of pull(world.stream, durable, count)) {
+    writer.held.push({ message, durable: durable.config.name, epoch, redelivered, openAt: undefined })
   }
 }
 
@@ -114,35 +146,41 @@ export const pullBatch = (world: World, writer: Writer, count: number) => {
 export const decide = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
   if (!connection || writer.waiting) return
-  dropStale(world, writer)
-  const { database, lane } = connection
+  const { database, session } = connection
   writer.held = writer.held.filter((held) => {
     if (held.openAt !== undefined) return true
-    const state = database.lanes.get(lane)!
-    const coverage = coverageOf(world.rules, state, held.message)
+    const coverage = coverageOf(world.rules, database.lanes.get(session.lane)!, held.message)
     if (coverage === "Covered") writer.toAck.push(held)
     if (coverage === "Covered" || coverage === "Stale") return false
-    if (coverage === "Reused") setAside(world.rules, database, lane, held.message)
-    held.openAt = database.lanes.get(lane)!.head.rollbacks
+    if (coverage === "Reused") setAside(world.rules, database, session.lane, held.message)
+    session.rollbacks = database.lanes.get(session.lane)!.head.rollbacks
+    held.openAt = session.rollbacks
     return true
   })
+}
+
+/** Once in trouble, coverage is read first; else a first delivery is taken for new, and the ledger refuses it if it is not. */
+const takeForNew = (writer: Writer, session: Session) => {
+  if (writer.cautious || session.rollbacks > 0) return
+  for (const held of writer.held) if (!held.redelivered) held.openAt ??= session.rollbacks
 }
 
 /** Sends one transaction with all that is open. */
 export const send = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
   if (!connection || writer.waiting) return
-  dropStale(world, writer)
+  const { database, session } = connection
+  takeForNew(writer, session)
   const open = writer.held.filter(({ openAt }) => openAt !== undefined)
   const messages = open.map(({ message }) => message)
   const wanted = distinct(messages, [...messages.keys()]).map((index) => open[index]!)
-  const held = writer.single ? wanted.slice(0, 1) : wanted
+  const held = writer.cautious ? wanted.slice(0, 1) : wanted
   if (held.length === 0) return
-  const { database, lane } = connection
   writer.waiting = true
   if (!world.rules.has("AckAfterCommit")) writer.toAck.push(...held)
+  const { index, life } = writer
   const rollbacks = Math.min(...held.map(({ openAt }) => openAt!))
-  database.inFlight.push({ writer: writer.index, life: writer.life, session: database.session, lane, rollbacks, held })
+  database.inFlight.push({ writer: index, life, connection: database.session, lane: session.lane, rollbacks, held })
 }
 
 /**
@@ -157,12 +195,8 @@ export const runTransaction = (world: World, database: Database, transaction: Tr
   const writer = world.writers[transaction.writer]!
   if (writer.life !== transaction.life || !writer.waiting) return
   writer.waiting = false
-  if (!answer) {
-    writer.session = -1 // the next step connects, and asks about everything again
-    return
-  }
-  writer.single = outcome === "Refused"
-  if (outcome === "Committed") {
+  writer.cautious = !answer || outcome !== "Committed"
+  if (answer && outcome === "Committed") {
     const done = new Set(transaction.held.map(({ message }) => message.id))
     writer.held = writer.held.filter(({ message }) => !done.has(message.id))
     writer.toAck.push(...transaction.held)
@@ -171,20 +205,20 @@ export const runTransaction = (world: World, database: Database, transaction: Tr
 
 /** Sends the oldest ack that is due. */
 export const ack = (world: World, writer: Writer, lost: boolean) => {
-  dropStale(world, writer)
+  const { stream, rules } = world
   const held = writer.toAck.shift()
-  if (!held || !writer.assignment || lost) return
-  const settled = acknowledge(world.stream, held.durable, held.message.seq)
-  if (!settled) return
-  const lane = laneKey(writer.assignment)
-  if (world.fates[settled.id]!.goneFromStream) return
+  if (!held || !writer.session || lost) return
+  if (rules.has("DropAfterReconnect") && held.epoch !== stream.epoch) return
+  const settled = acknowledge(stream, held.durable, held.message.seq)
+  if (!settled || world.fates[settled.id]!.goneFromStream) return
+  const { lane } = writer.session
   if (hasOutcome(world, lane, settled.id) || world.lost.has(`${lane}:${settled.id}`)) return
   if (settled.id < (world.promisedTo.get(lane) ?? world.promised)) return
   throw new Violation("AckedUncovered", `message ${settled.id} was acked without an outcome in lane ${lane}`)
 }
 
 /** Lowest message behind the durable's position that is not covered and not pending either: nobody would deliver it again. */
-const hole = (world: World, writer: Writer, state: LaneState): number | null => {
+const holeOf = (world: World, writer: Writer, state: LaneState): number | null => {
   const durable = world.stream.durables.get(writer.assignment!.durable)
   if (!durable || !world.rules.has("Audit")) return null
   for (const message of world.stream.messages.values()) {
@@ -208,34 +242,21 @@ const lowestUncovered = ({ head, records }: LaneState, lastSeq: number): number 
 export const report = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
   if (!connection) return
-  const { state } = connection
-  writer.report = statusOf(world, writer.assignment!, {
+  const { state, session } = connection
+  writer.report = statusOf(writer.assignment!, session.incarnation, {
     lowestUncovered: lowestUncovered(state, world.stream.last),
-    hole: hole(world, writer, state)
+    hole: holeOf(world, writer, state)
   })
 }
 
 export const compactLane = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
   const durable = writer.assignment && world.stream.durables.get(writer.assignment.durable)
-  if (connection && durable) compact(connection.database, connection.lane, ackFloor(durable))
+  if (connection && durable) compact(connection.database, connection.session.lane, ackFloor(durable))
 }
 
 export const pruneLane = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
-  if (connection && world.stream.durables.has(writer.assignment!.durable)) {
-    prune(connection.database, connection.lane, world.stream.first)
-  }
+  if (!connection || !world.stream.durables.has(writer.assignment!.durable)) return
+  prune(connection.database, connection.session.lane, world.stream.first)
 }
-
-export const newWriter = (index: number): Writer => ({
-  index,
-  life: 0,
-  assignment: undefined,
-  session: -1,
-  held: [],
-  toAck: [],
-  waiting: false,
-  single: false,
-  report: undefined
-})

@@ -129,13 +129,13 @@ export const decodeNumbersAsText = (bytes: Uint8Array): JsonValue | undefined =>
 }
 
 /**
- * The same JSON in compact form, every number as it was written.
+ * JSON to be passed on: its numbers are opaque, and `JSON.stringify` prints them as they were written.
  *
  * @throws SyntaxError when `text` is no JSON
  */
-export const compactJson = (text: string, select: (value: unknown) => unknown): string =>
-  JSON.stringify(
-    select(parse(text, (_key, value, leaf) => (typeof value === "number" ? rawJSON(leaf.source ?? "null") : value)))
+export const parseVerbatim = (text: string): unknown =>
+  parse(text, (_key, value, leaf) =>
+    typeof value === "number" && leaf.source !== undefined ? rawJSON(leaf.source) : value
   )
 
 const bigintAsNumber = (_key: string, value: unknown): unknown =>

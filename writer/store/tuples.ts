@@ -106,8 +106,9 @@ export class Tuples {
   }
 
   timestamptz(value: Micros): boolean {
+    const shifted = Number(value) - postgresEpochMicros
     return this.int8(
-      typeof value === "number" ? value - postgresEpochMicros : value - BigInt(postgresEpochMicros)
+      typeof value === "number" && Number.isSafeInteger(shifted) ? shifted : BigInt(value) - BigInt(postgresEpochMicros)
     )
   }
 

@@ -1,0 +1,81 @@
+import { Effect, type Scope } from "effect"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { EventStreamSpec } from "../crds/eventstream.ts"
+import { ConfigFile, writerConfig } from "../operator/specs/configmap.ts"
+
+/** The writer as its image has it: bundled, under plain Node, with its configuration and Secret in folders. */
+
+const root = join(import.meta.dirname, "..")
+
+/** Bundles the command line program into a folder; the path of its entry. */
+export const bundle = (folder: string): string => {
+  const options = ["--format", "esm", "--platform", "node", "--external", "pg-native", "--log-level", "silent"]
+  execFileSync(join(root, "node_modules", ".bin", "rolldown"), [join(root, "cli", "main.ts"), "--dir", folder, ...options], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"]
+  })
+  return join(folder, "main.js")
+}
+
+/** Writes what the operator would mount into a writer Pod; the path of the configuration file. */
+export const writeConfiguration = (
+  folder: string,
+  key: { readonly namespace: string; readonly name: string; readonly uid: string },
+  spec: EventStreamSpec,
+  names: { readonly stream: string; readonly durable: string },
+  databaseUrl: string
+): string => {
+  for (const mount of ["config", "postgres"]) mkdirSync(join(folder, mount), { recursive: true })
+  const config = writerConfig(key, spec, names.stream, names.durable)
+  const path = join(folder, "config", ConfigFile)
+  writeFileSync(path, JSON.stringify({ ...config, http: { host: "127.0.0.1", port: 0 } }))
+  writeFileSync(join(folder, "postgres", "uri"), databaseUrl)
+  return path
+}
+
+/** Creates the tables of an EventStream. */
+export const migrate = (program: string, config: string) =>
+  execFileSync(process.execPath, [program, "migrate", "--config", config], { stdio: ["ignore", "ignore", "inherit"] })
+
+export interface RunningWriter {
+  readonly pid: number
+  /** What it said, if it ended by itself; a writer should not. */
+  readonly failure: () => string | undefined
+}
+
+const ended = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null
+
+/**
+ * Runs the writer until the scope ends.
+ *
+ * @param nodeOptions further arguments of Node, e.g. `--cpu-prof`
+ */
+export const startWriter = (
+  program: string,
+  config: string,
+  nodeOptions: ReadonlyArray<string>
+): Effect.Effect<RunningWriter, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const log = `${config}.log`
+      const descriptor = openSync(log, "w")
+      const child = spawn(process.execPath, [...nodeOptions, program, "writer", "--config", config], {
+        stdio: ["ignore", descriptor, descriptor]
+      })
+      closeSync(descriptor)
+      return { child, log }
+    }),
+    ({ child }) =>
+      Effect.callback<void>((resume) => {
+        if (ended(child)) return resume(Effect.void)
+        child.once("exit", () => resume(Effect.void))
+        child.kill("SIGTERM")
+      })
+  ).pipe(
+    Effect.map(({ child, log }) => ({
+      pid: child.pid!,
+      failure: () => (ended(child) ? readFileSync(log, "utf8").slice(-2000) : undefined)
+    }))
+  )

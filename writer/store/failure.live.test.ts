@@ -1,0 +1,173 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { all, batchOf, connectTo, Databases, openRequest, testStore, timeOf } from "../../testing/store.ts"
+import type { Table } from "../tables/table.ts"
+import { DatabaseMisconfigured, DatabaseUnavailable } from "./errors.ts"
+
+const events: Table = {
+  name: "events",
+  columns: [
+    { name: "id", type: "int8", notNull: true },
+    { name: "extra", type: "jsonb" }
+  ],
+  primaryKey: ["id"],
+  indexes: [],
+  conflict: { mode: "Append" },
+  createdAt: false
+}
+
+const batchOfSequences = (...sequences: ReadonlyArray<number>) =>
+  batchOf([events], sequences.map((seq) => ({ seq, rows: [[[seq, null]]] })))
+
+layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("store", (it) => {
+  it.effect("a dead letter can always be written, and keeps the message as it was", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      const data = Buffer.from([0, 255, 254, 1])
+      const batch = batchOf(
+        [events],
+        [
+          {
+            seq: 1,
+            data,
+            headers: { "Nats-Msg-Id": ["a\0b"], Odd: ["\ud800", "two"] },
+            outcome: { _tag: "DeadLetter", reason: "malformed_json", detail: "at \0 and \udc00" }
+          },
+          {
+            seq: 2,
+            rows: [[[2, { a: 1 }]]],
+            outcome: { _tag: "Rows", elements: [{ index: 1, reason: "unsupported_type" }, { index: 4, reason: "missing_field:id" }] }
+          },
+          { seq: 3, outcome: { _tag: "Dropped", reason: "empty" } },
+          {
+            seq: 4,
+            outcome: { _tag: "DeadLetter", reason: "unsupported_type", elements: [{ index: 0, reason: "unsupported_type" }] }
+          }
+        ]
+      )
+      assert.deepEqual(yield* store.write(lane, batch, all(batch)), {
+        messages: 1,
+        rows: 1,
+        conflicts: 0,
+        deadLettered: 4,
+        dropped: 1
+      })
+      const letters = yield* session.query(
+        `SELECT lane, stream, seq, element, subject, (extract(epoch FROM message_time) * 1000000)::int8 AS time, deliveries,
+           reason, detail, sqlstate, headers, payload, relayed_at FROM eventstream_dead_letter ORDER BY id`
+      )
+      const common = {
+        lane: String(lane.id),
+        stream: "EVENTS",
+        subject: "events.test",
+        deliveries: 1,
+        detail: null,
+        sqlstate: null,
+        headers: null,
+        payload: null,
+        relayed_at: null
+      }
+      const at = (seq: number) => ({ seq: String(seq), time: String(timeOf(seq) / 1000n) })
+      assert.deepEqual(letters, [
+        {
+          ...common,
+          ...at(1),
+          element: null,
+          reason: "malformed_json",
+          detail: "at \ufffd and \ufffd",
+          headers: { "Nats-Msg-Id": ["a\ufffdb"], Odd: ["\ufffd", "two"] },
+          payload: data
+        },
+        { ...common, ...at(2), element: 1, reason: "unsupported_type", payload: Buffer.from("message 2") },
+        { ...common, ...at(2), element: 4, reason: "missing_field:id" },
+        { ...common, ...at(4), element: 0, reason: "unsupported_type", payload: Buffer.from("message 4") }
+      ])
+      assert.deepEqual(yield* store.totals(lane).pipe(Effect.map(({ lastWriteTime: _, ...rest }) => rest)), {
+        messages: 1,
+        rows: 1,
+        deadLettered: 4,
+        dropped: 1
+      })
+    })
+  )
+
+  it.effect("a broken connection is told, and the next call has a new one", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      yield* session.query("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").pipe(Effect.ignore)
+      yield* session.query("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+      const batch = batchOfSequences(1)
+      const writing = yield* Effect.forkChild(Effect.flip(store.write(lane, batch, [0])))
+      const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'eventstream/test/events'"
+      yield* session.query(waiting).pipe(Effect.repeat({ until: (rows) => rows.length > 0 }))
+      yield* session.query(`SELECT pg_terminate_backend(pid) FROM (${waiting}) blocked; COMMIT`)
+      const failure = yield* Fiber.join(writing)
+      assert.instanceOf(failure, DatabaseUnavailable)
+      assert.deepInclude(failure, { reason: "TargetUnreachable", sqlstate: "57P01" })
+      yield* store.write(lane, batch, [0])
+      assert.deepEqual(yield* session.query("SELECT id FROM events"), [{ id: "1" }])
+    })
+  )
+
+  it.effect("a lock is waited for no longer than lock_timeout, and an interrupted write leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      yield* session.query("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+      const batch = batchOfSequences(1)
+      const failure = yield* Effect.flip(store.write(lane, batch, [0]))
+      assert.deepInclude(failure, { _tag: "DatabaseUnavailable", reason: "TargetBusy", sqlstate: "55P03", shrink: false })
+      const writing = yield* Effect.forkChild(store.write(lane, batch, [0]))
+      yield* Effect.sleep("50 millis")
+      yield* Fiber.interrupt(writing)
+      yield* session.query("COMMIT")
+      yield* store.write(lane, batchOfSequences(1, 2), [0, 1])
+      assert.deepEqual(yield* session.query("SELECT id FROM events ORDER BY id"), [{ id: "1" }, { id: "2" }])
+    })
+  )
+
+  it.effect("a session of the same EventStream that froze in a COPY is ended when it blocks", () =>
+    Effect.gen(function* () {
+      const { session, store, uri } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      // A writer's process that stopped after its row data: the server waits for the end of the COPY.
+      const frozen = yield* connectTo(uri)
+      yield* frozen.query("SET application_name = 'eventstream/test/events'")
+      const { bytes } = batchOfSequences(7).tables[0]!
+      const header = Buffer.concat([Buffer.from("PGCOPY\n\xff\r\n\0", "latin1"), Buffer.alloc(8)])
+      const sent = yield* Effect.callback<Fiber.Fiber<unknown, unknown>>((resume) => {
+        const copy = { sql: "BEGIN; INSERT INTO events VALUES (7); COPY events (id, extra) FROM STDIN (FORMAT binary);", copies: [[header, bytes]] }
+        const fiber = Effect.runFork(Effect.flip(frozen.run({ ...copy, crash: () => resume(Effect.succeed(fiber)) })))
+      })
+      yield* session.query("UPDATE pg_settings SET setting = setting WHERE false")
+      const batch = batchOfSequences(7)
+      const blocked = yield* Effect.flip(store.write(lane, batch, [0]))
+      assert.deepInclude(blocked, { sqlstate: "55P03" })
+      void sent
+    }).pipe(Effect.ignore)
+  )
+
+  it.effect("a table that changed under the writer stalls it, and costs no row", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      const batch = batchOfSequences(1, 2)
+      const changes: ReadonlyArray<readonly [change: string, repair: string, sqlstate: string]> = [
+        ["RENAME TO gone", "", "42P01"],
+        ["RENAME extra TO more", "RENAME more TO extra", "42703"],
+        ["ALTER id TYPE numeric", "ALTER id TYPE int8", "22P03"]
+      ]
+      for (const [change, repair, sqlstate] of changes) {
+        yield* session.query(`ALTER TABLE events ${change}`)
+        const failure = yield* Effect.flip(store.write(lane, batch, all(batch)))
+        assert.instanceOf(failure, DatabaseMisconfigured, change)
+        assert.deepInclude(failure, { reason: "SchemaMismatch", sqlstate })
+        yield* session.query(repair === "" ? "ALTER TABLE gone RENAME TO events" : `ALTER TABLE events ${repair}`)
+      }
+      yield* store.write(lane, batch, all(batch))
+      assert.deepEqual(yield* session.query("SELECT count(*)::int AS n FROM eventstream_dead_letter"), [{ n: 0 }])
+    })
+  )
+})

@@ -1,0 +1,220 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fc from "fast-check"
+import {
+  all,
+  batchOf,
+  Databases,
+  openRequest,
+  storeOver,
+  type TestMessage,
+  testStore,
+  timeOf
+} from "../../testing/store.ts"
+import type { Table } from "../tables/table.ts"
+import { LaneMissing, LedgerConflict } from "./errors.ts"
+import { blockSize } from "./ledger.ts"
+import type { Lane, Store } from "./store.ts"
+
+const events: Table = {
+  name: "events",
+  columns: [{ name: "id", type: "int8", notNull: true }],
+  primaryKey: [],
+  indexes: [],
+  conflict: { mode: "Append" },
+  createdAt: false
+}
+
+const message = (seq: number, timeNanos = timeOf(seq)): TestMessage => ({ seq, timeNanos, rows: [[[seq]]] })
+const write = (store: Store["Service"], lane: Lane, messages: ReadonlyArray<TestMessage>) => {
+  const batch = batchOf([events], messages)
+  return store.write(lane, batch, all(batch))
+}
+const coverage = (store: Store["Service"], lane: Lane, messages: ReadonlyArray<TestMessage>) =>
+  store.covered(lane, batchOf([events], messages).deliveries)
+const stream = (lastSequence: number, filter = "events.>") => ({ lastSequence, filter })
+
+layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a lane", (it) => {
+  it.effect("goes on with the object, and with another object of the same target; else there is a new one", () =>
+    Effect.gen(function* () {
+      const { store } = yield* testStore([events])
+      const first = yield* store.open(openRequest())
+      assert.isTrue(first.isNew)
+      const edited = yield* store.open(openRequest({ fingerprint: "target-2", consumerUsed: true }))
+      assert.deepInclude(edited, { id: first.id, isNew: false, databaseChanged: false })
+      const reapplied = yield* store.open(openRequest({ uid: "uid-2", fingerprint: "target-2", consumerUsed: true }))
+      assert.equal(reapplied.id, first.id)
+      const elsewhere = yield* store.open(openRequest({ uid: "uid-3", fingerprint: "target-3" }))
+      assert.notEqual(elsewhere.id, first.id)
+      const reborn = yield* store.open(openRequest({ incarnation: "cafebabe" }))
+      assert.isTrue(reborn.isNew)
+      const otherName = yield* store.open(openRequest({ name: "others" }))
+      assert.isTrue(otherName.isNew)
+    })
+  )
+
+  it.effect("is not made anew for a consumer that was read already", () =>
+    Effect.gen(function* () {
+      const { store } = yield* testStore([events])
+      const missing = yield* Effect.flip(store.open(openRequest({ consumerUsed: true })))
+      assert.instanceOf(missing, LaneMissing)
+      yield* store.open(openRequest())
+      const otherTarget = openRequest({ uid: "uid-2", fingerprint: "target-2", consumerUsed: true })
+      assert.instanceOf(yield* Effect.flip(store.open(otherTarget)), LaneMissing)
+    })
+  )
+
+  it.effect("is the same for writers that start at the same time", () =>
+    Effect.gen(function* () {
+      const { store, uri } = yield* testStore([events])
+      const stores = [store, yield* storeOver(uri, [events]), yield* storeOver(uri, [events])]
+      const lanes = yield* Effect.all(stores.map((each) => each.open(openRequest())), { concurrency: "unbounded" })
+      assert.equal(new Set(lanes.map(({ id }) => id)).size, 1)
+      assert.equal(lanes.filter(({ isNew }) => isNew).length, 1)
+    })
+  )
+
+  it.effect("says when the database is another one than before", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      yield* store.open(openRequest())
+      yield* session.query("UPDATE eventstream_lane SET timeline = timeline - 1")
+      assert.isTrue((yield* store.open(openRequest())).databaseChanged)
+      assert.isFalse((yield* store.open(openRequest())).databaseChanged)
+    })
+  )
+
+  it.effect("counts what is older than its start as covered, but not a number that is used again", () =>
+    Effect.gen(function* () {
+      const { store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest({ start: { sequence: 100, timeNanos: timeOf(100) } }))
+      const messages = [message(99), message(99, timeOf(101)), message(100)]
+      assert.deepEqual(yield* coverage(store, lane, messages), ["Covered", "Open", "Open"])
+      assert.instanceOf(yield* Effect.flip(write(store, lane, [message(99)])), LedgerConflict)
+      yield* write(store, lane, [message(99, timeOf(101))])
+      yield* write(store, lane, [message(100)])
+    })
+  )
+
+  it.effect("refuses a late writer after its record was folded away", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      yield* write(store, lane, [1, 2, 3].map((seq) => message(seq)))
+      yield* store.compact(lane, { ackFloor: 3, firstSequence: 4 })
+      assert.deepEqual(yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger"), [{ n: 0 }])
+      assert.instanceOf(yield* Effect.flip(write(store, lane, [message(2)])), LedgerConflict)
+      assert.deepEqual(yield* coverage(store, lane, [message(2), message(3, timeOf(9)), message(4)]), [
+        "Covered",
+        "Open",
+        "Open"
+      ])
+      const totals = yield* store.totals(lane)
+      assert.deepInclude(totals, { messages: 3, rows: 3, deadLettered: 0, dropped: 0 })
+      assert.instanceOf(totals.lastWriteTime, Date)
+    })
+  )
+
+  it.effect("sets aside what a rolled back store forgot, for all who write", () =>
+    Effect.gen(function* () {
+      const { session, store, uri } = yield* testStore([events])
+      const rival = yield* storeOver(uri, [events])
+      const lane = yield* store.open(openRequest())
+      yield* rival.open(openRequest())
+      yield* write(store, lane, [1, 2, 3].map((seq) => message(seq)))
+      yield* write(store, lane, [4, 5, 6].map((seq) => message(seq)))
+      // The stream fell back to its first two messages, and numbers the next ones 3 and 4 again.
+      const again = [message(3, timeOf(10)), message(4, timeOf(11))]
+      assert.instanceOf(yield* Effect.flip(write(store, lane, again)), LedgerConflict)
+      assert.deepEqual(yield* coverage(store, lane, again), ["Reused", "Reused"])
+      // What is set aside still counts for the messages of its time: one that was pulled before the rollback.
+      assert.deepEqual(yield* coverage(store, lane, [message(5)]), ["Covered"])
+      assert.instanceOf(yield* Effect.flip(write(rival, lane, [message(5)])), LedgerConflict)
+      assert.deepEqual(yield* coverage(rival, lane, [message(5)]), ["Covered"])
+      assert.instanceOf(yield* Effect.flip(write(rival, lane, [message(5)])), LedgerConflict)
+
+      yield* write(store, lane, again)
+      yield* write(rival, lane, [message(5, timeOf(12))])
+      assert.deepEqual(yield* coverage(store, lane, [...again, message(2), message(5, timeOf(12))]), [
+        "Covered",
+        "Covered",
+        "Covered",
+        "Covered"
+      ])
+      // An older message than the recorded one is no longer in the stream, and must not set aside the newer record.
+      assert.deepEqual(yield* coverage(store, lane, [message(4, timeOf(7))]), ["Stale"])
+      assert.deepEqual(yield* session.query("SELECT count(*)::int AS n FROM events"), [{ n: 9 }])
+      assert.equal((yield* store.totals(lane)).messages, 9)
+    })
+  )
+
+  it.effect("knows its lowest sequence without an outcome", () =>
+    Effect.gen(function* () {
+      const { store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 1)
+      yield* write(store, lane, [1, 2, 4].map((seq) => message(seq)))
+      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 3)
+      yield* store.settle(lane, { sequence: 3, filter: "events.>" })
+      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 5)
+      assert.equal(yield* store.lowestUncovered(lane, stream(10, "events.a.>")), 3)
+      assert.equal(yield* store.lowestUncovered(lane, stream(4)), 5)
+      const many = Array.from({ length: 3000 }, (_, i) => message(17 * blockSize - 1500 + i))
+      yield* write(store, lane, many)
+      yield* store.settle(lane, { sequence: 17 * blockSize - 1501, filter: "events.>" })
+      assert.equal(yield* store.lowestUncovered(lane, stream(20 * blockSize)), 17 * blockSize + 1500)
+      assert.equal(yield* store.lowestUncovered(lane, stream(17 * blockSize)), 17 * blockSize + 1)
+    })
+  )
+
+  it.effect("is covered the same before and after compaction, while others write", () =>
+    Effect.gen(function* () {
+      const { session, store, uri } = yield* testStore([events])
+      const rival = yield* storeOver(uri, [events])
+      const lane = yield* store.open(openRequest())
+      yield* rival.open(openRequest())
+      const context = yield* Effect.context<never>()
+      let next = 1
+      let records = 0
+      const batches = fc.array(
+        fc.record({ gap: fc.integer({ min: 0, max: 2000 }), count: fc.integer({ min: 1, max: 300 }), step: fc.constantFrom(1, 1, 1, 3) }),
+        { minLength: 10, maxLength: 40 }
+      )
+      const property = fc.asyncProperty(batches, fc.integer({ min: 0, max: 5000 }), async (parts, prunable) => {
+        const start = next
+        const written: Array<TestMessage> = []
+        const work = Effect.gen(function* () {
+          for (const { gap, count, step } of parts) {
+            next += gap
+            const messages = Array.from({ length: count }, (_, i) => message(next + i * step))
+            next += count * step
+            written.push(...messages)
+            yield* write(store, lane, messages)
+          }
+          next = Math.ceil(next / blockSize) * blockSize
+          const probes = [...written, ...Array.from({ length: 500 }, (_, i) => message(start + prunable + i * 7))]
+          const before = yield* coverage(store, lane, probes)
+          const [{ n }] = yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger")
+          const late = [message(next), message(next + 1)]
+          next += 2
+          yield* Effect.all(
+            [
+              store.compact(lane, { ackFloor: next, firstSequence: start }),
+              rival.compact(lane, { ackFloor: next, firstSequence: start }),
+              write(rival, lane, late)
+            ],
+            { concurrency: "unbounded" }
+          )
+          yield* store.compact(lane, { ackFloor: next, firstSequence: start })
+          assert.deepEqual(yield* coverage(store, lane, probes), before)
+          const [after] = yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger")
+          records += n - after.n
+          assert.equal((yield* store.totals(lane)).messages, (yield* session.query("SELECT count(*)::int AS n FROM events"))[0].n)
+        })
+        await Effect.runPromiseWith(context)(work)
+      })
+      yield* Effect.promise(() => fc.assert(property, { numRuns: 8 }))
+      assert.isAbove(records, 100, "records merged or folded away")
+    })
+  )
+})
