@@ -93,7 +93,7 @@ const verify = async (client: pg.Client, setting: Setting) => {
 const createDurable = async ({ servers, workload, spec, stream }: Setting, nonce: string) => {
   const incarnation = incarnationOf(stream.name, stream.created)
   const durable = durableName(workload.key, spec, incarnation, nonce)
-  await servers.manager.consumers.add(stream.name, newConsumer(workload.key, spec, durable, { at: 1, first: 1 }) as never)
+  await servers.manager.consumers.add(stream.name, newConsumer(workload.key, spec, durable, { at: 1, first: 1 }, 1) as never)
   return durable
 }
 

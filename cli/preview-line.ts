@@ -61,8 +61,11 @@ const payloadOf = (text: string, line: Line): Result.Result<Uint8Array, Unreadab
     return bytes === undefined ? unreadable("payloadBase64: not base64") : Result.succeed(bytes)
   }
   if (!("payload" in line)) return unreadable("payload or payloadBase64: one must be given")
-  const { payload } = parseVerbatim(text) as { readonly payload: unknown }
-  return Result.succeed(Buffer.from(JSON.stringify(payload)))
+  return Result.try({
+    try: () => Buffer.from(JSON.stringify((parseVerbatim(text) as { readonly payload: unknown }).payload)),
+    catch: (cause) =>
+      new UnreadableLine({ problem: `payload: ${(cause as Error).message}; payloadBase64 takes any bytes` })
+  })
 }
 
 const headerReader = (headers: Line["headers"]): Message["header"] => {
@@ -78,8 +81,9 @@ const printed = (column: Column, value: Value): JsonValue => {
   if (value === null) return null
   if (column.type === "timestamptz") return formatTimestamp(value as Micros)
   if (column.type === "int8" && (typeof value === "number" || typeof value === "bigint")) return String(value)
-  if (column.type === "int8[]")
-    return (value as ReadonlyArray<Micros | null>).map((n) => (n === null ? null : String(n)))
+  if (column.type === "int8[]") {
+    return (value as ReadonlyArray<number | bigint | null>).map((n) => (n === null ? null : String(n)))
+  }
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64")
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 }

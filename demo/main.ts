@@ -18,36 +18,43 @@ const quickstart = relative(process.cwd(), join(import.meta.dirname, "..", "exam
 /** When the database is asked for the first time: by then every source has published. */
 const reportAfter = "8 seconds"
 
-const mistakes = ({ rows, deadLetters }: Arrived): ReadonlyArray<string> => [
-  ...[...rows].filter(([, count]) => count === 0).map(([table]) => `no rows arrived in ${table}`),
-  ...(deadLetters > 0 ? [`${deadLetters} dead letters`] : [])
-]
+/** What is not as it should be of what came since `before`; earlier runs may have left anything. */
+const mistakes = (before: Arrived, { rows, deadLetters }: Arrived): ReadonlyArray<string> => {
+  const silent = [...rows].filter(([table, count]) => count <= before.rows.get(table)!)
+  const refused = deadLetters - before.deadLetters
+  return [
+    ...silent.map(([table]) => `no rows arrived in ${table}`),
+    ...(refused > 0 ? [`${refused} dead letters`] : [])
+  ]
+}
 
 const feedAndReport = Effect.fnUntraced(function* (platform: Platform, screen: Screen) {
-  /** Prints what is in the database when nothing is on its way any more, and tells what is not as it should be. */
+  /** Prints what is in the database when nothing is on its way any more. */
   const report = Effect.gen(function* () {
     const well = yield* Effect.timeoutOption(awaitWell, "10 seconds")
     const arrived = yield* queryArrived(platform.database)
-    screen.print(`\nIn the database${Option.isSome(well) ? ", with lag 0" : ""}:\n\n${arrived.text}`)
-    return mistakes(arrived)
-  }).pipe(Effect.catch((error) => Effect.succeed([`the database can't be asked: ${error.message}`])))
+    const since = `${process.uptime().toFixed(0)} s after the start${Option.isSome(well) ? ", with lag 0" : ""}`
+    screen.print(`\nIn the database ${since}:\n\n${arrived.text}`)
+    return arrived
+  })
 
-  let feed: Feed | undefined
+  let running: { readonly feed: Feed; readonly before: Arrived } | undefined
   yield* Effect.gen(function* () {
     yield* awaitWell
-    feed = yield* startFeed(platform)
+    running = { before: yield* queryArrived(platform.database), feed: yield* startFeed(platform) }
     screen.print("\nMetrics and logs of this machine flow from now on.")
     yield* Effect.sleep(reportAfter)
     yield* report
   }).pipe(
-    Effect.catch((error) => Effect.sync(() => screen.print(`the feed did not start: ${error.message}`))),
+    Effect.catch((error) => Effect.sync(() => screen.print(`the feed stopped: ${error.message}`))),
     Effect.forkScoped
   )
-  const conclude = Effect.suspend(() =>
-    feed
-      ? Effect.andThen(feed.stop, report)
-      : Effect.succeed(["the EventStreams were not ready in time: nothing was fed"])
-  )
+
+  const conclude = Effect.gen(function* () {
+    if (!running) return ["the EventStreams were not ready in time: nothing was fed"]
+    yield* running.feed.stop
+    return mistakes(running.before, yield* report)
+  }).pipe(Effect.catch((error) => Effect.succeed([`the database can't be asked: ${error.message}`])))
   return { conclude } satisfies Guest
 })
 

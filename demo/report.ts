@@ -12,8 +12,9 @@ interface Table {
 const tables: ReadonlyArray<Table> = [
   {
     name: "timeseries_metrics",
-    newest: `SELECT timestamp AS at, metric_name || ' ' || coalesce(tags->>'process', tags->>'interface', tags->>'mode', '')
-      || ' = ' || round(value::numeric, 3) || ' ' || unit AS what FROM timeseries_metrics ORDER BY timestamp DESC LIMIT 1`
+    newest: `SELECT timestamp AS at,
+        concat_ws(' ', metric_name, tags->>'process', tags->>'interface', tags->>'mode', '=', round(value::numeric, 3), nullif(unit, '1')) AS what
+      FROM timeseries_metrics ORDER BY timestamp DESC, metric_name LIMIT 1`
   },
   {
     name: "otel_metrics",
@@ -56,7 +57,7 @@ export const queryArrived = (database: string) =>
       lines.push([
         name,
         rows.get(name)!.toLocaleString("en"),
-        last ? `${clock(last.at)}  ${last.what.replaceAll(/\s+/g, " ").slice(0, 60)}` : ""
+        last ? `${clock(last.at)}  ${last.what.replaceAll(/\s+/g, " ").slice(0, 48)}` : ""
       ])
     }
     const deadLetters = yield* count(session, "eventstream_dead_letter")

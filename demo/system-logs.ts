@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readdirSync, readSync, statSync } from "node:fs"
-import { hostname } from "node:os"
+import { hostname, uptime } from "node:os"
 import { basename, join } from "node:path"
 
 /** New log lines of this machine and of the platform's own servers, as JSON for a mapped table. */
@@ -84,24 +84,32 @@ class Tail {
   }
 }
 
+interface KernelMessage {
+  readonly timestamp: string
+  readonly severity: string
+  readonly message: string
+}
+
 /** The kernel's messages since boot, where they may be read. Source: Linux, Documentation/ABI/testing/dev-kmsg. */
-const kernelLines = (): (() => ReadonlyArray<readonly [severity: string, message: string]>) => {
+const openKernelLog = (): (() => ReadonlyArray<KernelMessage>) => {
   let file: number
   try {
     file = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK)
   } catch {
     return () => []
   }
+  const bootedAt = Date.now() - uptime() * 1000
   const buffer = Buffer.alloc(8192)
   return () => {
-    const lines: Array<readonly [string, string]> = []
+    const messages: Array<KernelMessage> = []
     for (;;) {
       try {
         const record = buffer.toString("utf8", 0, readSync(file, buffer))
-        const [, priority, message] = /^(\d+),[^;]*;([^\n]*)/.exec(record) ?? []
-        lines.push([severities[Number(priority) & 7]!, message!])
+        const [, priority, micros, message] = /^(\d+),\d+,(\d+)[^;]*;([^\n]*)/.exec(record) ?? []
+        const timestamp = new Date(bootedAt + Number(micros) / 1000).toISOString()
+        messages.push({ timestamp, severity: severities[Number(priority) & 7]!, message: message! })
       } catch {
-        return lines // each read gives one record, and fails when there is none
+        return messages // each read gives one record, and fails when there is none
       }
     }
   }
@@ -136,19 +144,13 @@ export const openLogs = (logs: string): ((now: string) => ReadonlyArray<LogLine>
     name,
     tail: new Tail(join(logs, name), 0)
   }))
-  const kernel = kernelLines()
+  const kernel = openKernelLog()
   let isFirst = true
   return (now) => {
     const messages = kernel().slice(isFirst ? -20 : 0)
     isFirst = false
     return [
-      ...messages.map(([severity, message]) => ({
-        timestamp: now,
-        host: hostname(),
-        source: "kernel",
-        severity,
-        message
-      })),
+      ...messages.map((each) => ({ ...each, host: hostname(), source: "kernel" })),
       ...[...system, ...platform].flatMap(({ name, tail }) =>
         tail.read().map((line) => describeLine(line, basename(name, ".log"), now))
       )

@@ -9,18 +9,15 @@ import { natsProblem } from "./observe.ts"
 import type { Action, Cause, Problem } from "./plan/action.ts"
 import { AppliedHashAnnotation, ConfigHashAnnotation, OwnerMark, ownerOf } from "./specs/names.ts"
 
-const kubeProblem = (error: KubeError): Problem => {
-  const reasons: Partial<Record<KubeError["reason"], Reason>> = {
-    Forbidden: "PermissionDenied",
-    Invalid: "InvalidSpec"
-  }
-  return {
-    about: "Kubernetes",
-    reason: reasons[error.reason] ?? "ProgressingWithRetry",
-    message: error.message,
-    stalled: !error.isRetryable
-  }
-}
+/** Refusals of the API server that no retry gets around; others may pass. */
+const refusals: Partial<Record<KubeError["reason"], Reason>> = { Forbidden: "PermissionDenied", Invalid: "InvalidSpec" }
+
+const kubeProblem = ({ reason, message }: KubeError): Problem => ({
+  about: "Kubernetes",
+  reason: refusals[reason] ?? "Progressing",
+  message,
+  stalled: refusals[reason] !== undefined
+})
 
 const jetStreamProblem = (about: "Stream" | "Consumer", error: JetStreamError): Problem => {
   const { reason } = error

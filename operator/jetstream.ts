@@ -14,7 +14,7 @@ import {
 } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Option, RcMap, Schema, type Scope } from "effect"
 import type { HostMap } from "../platform/hosts.ts"
-import { connectNats, type NatsUnavailable } from "../platform/nats.ts"
+import { connectNats, type NatsOptions, NatsUnavailable } from "../platform/nats.ts"
 import { type NatsConfig, WriterStatus, writerStatusSubject } from "../writer/config.ts"
 import type { ObjectKey } from "./kube.ts"
 import { OperatorMetrics } from "./metrics.ts"
@@ -123,7 +123,8 @@ const reasons: Readonly<Record<number, JetStreamError["reason"]>> = {
   10065: "SubjectOverlap",
   10074: "UnsupportedByServer", // replicas > 1 not supported in non-clustered mode
   10076: "Unavailable", // not enabled
-  10121: "QuotaExceeded", // consumer max ack pending exceeds the account's limit
+  10121: "QuotaExceeded", // consumer max ack pending exceeds system limit
+  10122: "QuotaExceeded", // stream max bytes exceeds account limit
   10148: "Changed" // consumer already exists
 }
 
@@ -173,6 +174,14 @@ const consumerState = (info: ConsumerInfo): ConsumerState => ({
   paused: info.paused ?? false
 })
 
+/** Outcomes as the metric names them. */
+const codes: Readonly<Partial<Record<JetStreamError["reason"], string>>> = {
+  Unreachable: "timeout",
+  Unavailable: "no_responders",
+  PermissionDenied: "permission",
+  QuotaExceeded: "quota"
+}
+
 const decodeStatus = Schema.decodeUnknownOption(Schema.fromJsonString(WriterStatus))
 
 const makeAccount = (
@@ -184,7 +193,7 @@ const makeAccount = (
     Effect.tryPromise({ try: run, catch: (error) => error }).pipe(
       Effect.tap(() => Effect.sync(() => count(operation, "ok"))),
       Effect.mapError((error) => failure(`${operation} ${subject}`, error)),
-      Effect.tapError((error) => Effect.sync(() => count(operation, error.reason)))
+      Effect.tapError((error) => Effect.sync(() => count(operation, codes[error.reason] ?? "other")))
     )
   /** `undefined` instead of an error of the given code. */
   const unless = async <A>(code: number, run: () => Promise<A>): Promise<A | undefined> => {
@@ -276,6 +285,24 @@ const makeAccount = (
   }
 }
 
+/** A connection and whether it is broken just now: requests would wait in it for their time-out. */
+interface Link {
+  readonly connection: NatsConnection
+  broken: boolean
+}
+
+const openLink = Effect.fnUntraced(function* (transport: NatsOptions, hosts: HostMap) {
+  const connection = yield* connectNats(transport, { name: "eventstream-operator", hosts })
+  const link: Link = { connection, broken: false }
+  void (async () => {
+    for await (const { type } of connection.status()) {
+      if (type === "disconnect") link.broken = true
+      if (type === "reconnect") link.broken = false
+    }
+  })()
+  return link
+})
+
 /**
  * JetStream by connection settings. EventStreams with the same settings share one connection, which stays open for ten
  * minutes after its last use, so that the polling of objects at rest never reconnects.
@@ -289,33 +316,31 @@ export class JetStream extends Context.Service<
       JetStream,
       Effect.gen(function* () {
         const metrics = yield* OperatorMetrics
-        const connections = yield* RcMap.make({
-          lookup: (text: string) =>
-            connectNats(JSON.parse(text) as NatsConfig, { name: "eventstream-operator", hosts }),
+        const count = (operation: string, code: string) =>
+          metrics.natsRequests.inc({ operation: operation.replaceAll(" ", "_"), code })
+        const links = yield* RcMap.make({
+          lookup: (settings: string) => openLink(JSON.parse(settings) as NatsOptions, hosts),
           idleTimeToLive: "10 minutes"
         })
-        const connection = Effect.fnUntraced(function* (text: string) {
+        const linkOf = Effect.fnUntraced(function* (settings: string) {
           // A failed connect is not kept: the next reconcile tries again.
-          const open = yield* RcMap.get(connections, text).pipe(
-            Effect.tapError(() => RcMap.invalidate(connections, text))
-          )
-          if (!open.isClosed()) return open
-          yield* RcMap.invalidate(connections, text)
-          return yield* RcMap.get(connections, text)
+          const link = yield* RcMap.get(links, settings).pipe(Effect.tapError(() => RcMap.invalidate(links, settings)))
+          if (!link.connection.isClosed()) return link
+          yield* RcMap.invalidate(links, settings)
+          return yield* RcMap.get(links, settings)
         })
-        const account = Effect.fnUntraced(function* (settings: NatsConfig) {
-          const { jetstreamDomain, ...transport } = settings
-          const open = yield* connection(JSON.stringify(transport))
+        const account = Effect.fnUntraced(function* ({ jetstreamDomain, ...transport }: NatsConfig) {
+          const { connection, broken } = yield* linkOf(JSON.stringify(transport))
+          if (broken) {
+            // Said at once, so that EventStreams of one dead NATS do not keep the workers from the others.
+            return yield* new NatsUnavailable({ servers: transport.servers, detail: "the connection was lost" })
+          }
+          const domain = jetstreamDomain === undefined ? {} : { domain: jetstreamDomain }
           const manager = yield* Effect.tryPromise({
-            try: () =>
-              jetstreamManager(open, {
-                checkAPI: false,
-                timeout: 5_000,
-                ...(jetstreamDomain ? { domain: jetstreamDomain } : {})
-              }),
+            try: () => jetstreamManager(connection, { checkAPI: false, timeout: 5_000, ...domain }),
             catch: (error) => failure("open JetStream", error)
           })
-          return makeAccount(open, manager, (operation, code) => metrics.natsRequests.inc({ operation, code }))
+          return makeAccount(connection, manager, count)
         })
         return JetStream.of({ account })
       })

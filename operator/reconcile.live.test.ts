@@ -1,17 +1,17 @@
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { admit } from "../crds/admission.ts"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
 import { incarnationOf } from "../platform/incarnation.ts"
-import { Metrics } from "../platform/metrics.ts"
+import { conditionsOf, manifest, operatorServices } from "../testing/operator-services.ts"
 import { freePort, startNats } from "../testing/servers.ts"
 import { writerStatusSubject, type WriterStatus } from "../writer/config.ts"
-import { JetStream } from "./jetstream.ts"
-import { ConfigMaps, Deployments, EventStreams, Kube, type KubeObject, Pods } from "./kube.ts"
+import type { JetStream } from "./jetstream.ts"
+import { Deployments, EventStreams, Kube, type KubeObject, Pods } from "./kube.ts"
 import { layerMemory } from "./kube/memory.ts"
-import { OperatorMetrics } from "./metrics.ts"
+import type { OperatorMetrics } from "./metrics.ts"
 import { makeReconciler, type Report } from "./reconcile.ts"
 import { ConfigHashAnnotation, OwnerMark, selectorLabels } from "./specs/names.ts"
 
@@ -19,22 +19,8 @@ import { ConfigHashAnnotation, OwnerMark, selectorLabels } from "./specs/names.t
 
 const key = { namespace: "demo", name: "logs" }
 const stream = "DEMO_LOGS"
-
-const manifest = (name: string, spec: Readonly<Record<string, unknown>> = {}): KubeObject => ({
-  apiVersion: "eventstream.dev/v1alpha1",
-  kind: "EventStream",
-  metadata: { name, namespace: key.namespace },
-  spec: {
-    nats: { servers: ["nats://nats.nats.svc:4222"] },
-    stream: { subjects: ["logs.>"] },
-    processor: { type: "Telemetry" },
-    target: { postgres: { secretRef: { name: "pg-app" } } },
-    ...spec
-  }
-})
-
-/** Calls of `Kube` that write. */
-const writes = ["apply", "create", "patchStatus", "setFinalizers", "delete", "event"] as const
+const memory = layerMemory([{ resource: EventStreams, status: true, generation: true, admit }])
+const settings = { defaults: { image: "eventstream:test", hosts: undefined }, statusIntervalMillis: 30_000 }
 
 interface World {
   readonly kube: Kube["Service"]
@@ -61,10 +47,7 @@ const makeWorld = Effect.fnUntraced(function* (port: number, calls: Array<string
   const services = yield* Effect.context<Kube | JetStream | OperatorMetrics>()
   const nats = yield* connected(port)
   const manager = yield* Effect.promise(() => jetstreamManager(nats))
-  const reconciler = makeReconciler({
-    defaults: { image: "eventstream:test", hosts: undefined },
-    statusIntervalMillis: 30_000
-  })
+  const reconciler = makeReconciler(settings)
   const world: World = {
     kube,
     nats,
@@ -142,30 +125,6 @@ const makeWorld = Effect.fnUntraced(function* (port: number, calls: Array<string
   return world
 })
 
-/** Counts what is written to the API. */
-const counted = (calls: Array<string>) =>
-  Layer.effect(
-    Kube,
-    Effect.map(Kube, (kube) => {
-      const watched = { ...kube } as Record<string, (...args: ReadonlyArray<unknown>) => unknown>
-      for (const name of writes) {
-        const call = watched[name]!
-        watched[name] = (...args) => {
-          calls.push(name)
-          return call(...args)
-        }
-      }
-      return Kube.of(watched as unknown as Kube["Service"])
-    })
-  ).pipe(Layer.provide(layerMemory([{ resource: EventStreams, status: true, generation: true, admit }])))
-
-const servicesAt = (port: number, calls: Array<string>) =>
-  JetStream.layer(new Map([["nats.nats.svc", { host: "127.0.0.1", port }]])).pipe(
-    Layer.provideMerge(OperatorMetrics.layer),
-    Layer.provideMerge(Metrics.layer()),
-    Layer.provideMerge(counted(calls))
-  )
-
 const withWorld = (test: (world: World) => Effect.Effect<void, unknown, Scope.Scope>) =>
   Effect.gen(function* () {
     const calls: Array<string> = []
@@ -173,13 +132,8 @@ const withWorld = (test: (world: World) => Effect.Effect<void, unknown, Scope.Sc
     yield* Effect.gen(function* () {
       const world = yield* makeWorld(port, calls)
       yield* test(world)
-    }).pipe(Effect.provide(servicesAt(port, calls)))
+    }).pipe(Effect.provide(operatorServices(port, memory, calls)))
   }).pipe(Effect.scoped)
-
-const conditions = ({ conditions: all = [] }: EventStreamStatus) =>
-  Object.fromEntries(all.map(({ type, status, reason }) => [type, `${status} ${reason}`]))
-
-const ready = (status: EventStreamStatus) => conditions(status)["Ready"]
 
 describe("a new EventStream", () => {
   it.live("gets stream, durable and writers, and is at rest afterwards", () =>
@@ -191,12 +145,12 @@ describe("a new EventStream", () => {
           "SetFinalizers",
           "CreateStream",
           "CreateConsumer",
-          "Apply",
-          "Apply",
-          "Apply"
+          "Apply ServiceAccount",
+          "Apply ConfigMap",
+          "Apply Deployment"
         ])
         const created = yield* status()
-        assert.strictEqual(ready(created), "False Progressing")
+        assert.strictEqual(conditionsOf(created)["Ready"], "False Progressing")
         const info = yield* Effect.promise(() => manager.streams.info(stream))
         assert.deepStrictEqual(info.config.subjects, ["logs.>"])
         assert.strictEqual(info.config.metadata?.[OwnerMark], "demo/logs")
@@ -213,7 +167,7 @@ describe("a new EventStream", () => {
         yield* writer({ durable, written: 1234 })
         yield* reconcile()
         const running = yield* status()
-        assert.deepStrictEqual(conditions(running), {
+        assert.deepStrictEqual(conditionsOf(running), {
           ConsumerReady: "True UpToDate",
           Ready: "True Running",
           StreamReady: "True UpToDate",
@@ -376,7 +330,12 @@ describe("what somebody else changes", () => {
         const { manager, reconcile } = world
         yield* running(world)
         yield* Effect.promise(() => manager.streams.delete(stream))
-        assert.deepStrictEqual((yield* reconcile()).steps, ["CreateStream", "CreateConsumer", "Apply", "Apply"])
+        assert.deepStrictEqual((yield* reconcile()).steps, [
+          "CreateStream",
+          "CreateConsumer",
+          "Apply ConfigMap",
+          "Apply Deployment"
+        ])
       })
     )
   )
@@ -388,7 +347,7 @@ describe("what somebody else changes", () => {
         const durable = yield* running(world)
         yield* publish(4)
         yield* writer({ durable, state: "NeedsConsumer" })
-        assert.deepStrictEqual((yield* reconcile()).steps, ["CreateConsumer", "Apply", "Apply"])
+        assert.deepStrictEqual((yield* reconcile()).steps, ["CreateConsumer", "Apply ConfigMap", "Apply Deployment"])
         const { name } = (yield* status()).consumer!
         assert.notStrictEqual(name, durable)
         const names = Effect.promise(() => manager.consumers.list(stream).next()).pipe(
@@ -414,7 +373,7 @@ describe("whose a stream is", () => {
         yield* kube.apply(manifest("other", { stream: { name: stream, subjects: ["other.>"], adopt: true } }))
         yield* reconcile("other")
         const refused = yield* status("other")
-        assert.deepInclude(conditions(refused), { Stalled: "True StreamConflict", Ready: "False StreamError" })
+        assert.deepInclude(conditionsOf(refused), { Stalled: "True StreamConflict", Ready: "False StreamError" })
         assert.match(
           refused.conditions!.find(({ type }) => type === "Stalled")!.message,
           /belongs to EventStream demo\/logs/
@@ -431,12 +390,12 @@ describe("whose a stream is", () => {
         yield* Effect.promise(() => manager.streams.add({ name: stream, subjects: ["logs.>"], max_age: 3600e9 }))
         yield* kube.apply(manifest("logs"))
         yield* reconcile()
-        assert.strictEqual(conditions(yield* status())["Stalled"], "True StreamConflict")
+        assert.strictEqual(conditionsOf(yield* status())["Stalled"], "True StreamConflict")
 
         const spec = { stream: { name: stream, management: "Observed" } }
         yield* kube.apply(manifest("reader", spec))
         yield* reconcile("reader")
-        assert.strictEqual(conditions(yield* status("reader"))["StreamReady"], "True Observed")
+        assert.strictEqual(conditionsOf(yield* status("reader"))["StreamReady"], "True Observed")
         const untouched = yield* Effect.promise(() => manager.streams.info(stream))
         assert.notProperty(untouched.config.metadata ?? {}, OwnerMark)
         assert.strictEqual(untouched.config.max_age, 3600e9)
@@ -446,7 +405,7 @@ describe("whose a stream is", () => {
         const taken = yield* Effect.promise(() => manager.streams.info(stream))
         assert.strictEqual(taken.config.metadata?.[OwnerMark], "demo/logs")
         assert.strictEqual(taken.config.max_age, 0)
-        assert.notProperty(conditions(yield* status()), "Stalled")
+        assert.notProperty(conditionsOf(yield* status()), "Stalled")
       })
     )
   )
@@ -470,11 +429,11 @@ describe("whose a stream is", () => {
         const consumer = { name: "theirs", management: "Observed" }
         yield* kube.apply(manifest("logs", { consumer }))
         assert.strictEqual((yield* reconcile()).outcome._tag, "Retry")
-        assert.strictEqual(conditions(yield* status())["ConsumerReady"], "False NotFound")
+        assert.strictEqual(conditionsOf(yield* status())["ConsumerReady"], "False NotFound")
         const theirs = { durable_name: "theirs", ack_policy: "explicit", ack_wait: 5e9 } as const
         const { config } = yield* Effect.promise(() => manager.consumers.add(stream, theirs))
         yield* reconcile()
-        assert.strictEqual(conditions(yield* status())["ConsumerReady"], "True Observed")
+        assert.strictEqual(conditionsOf(yield* status())["ConsumerReady"], "True Observed")
         const after = yield* Effect.promise(() => manager.consumers.info(stream, "theirs"))
         assert.deepStrictEqual(after.config, config)
         yield* kube.delete(EventStreams, key)
@@ -495,7 +454,7 @@ describe("changes that would remove messages", () => {
         yield* kube.apply(manifest("logs", spec))
         yield* reconcile()
         const waiting = yield* status()
-        assert.deepInclude(conditions(waiting), { Stalled: "True NeedsApproval" })
+        assert.deepInclude(conditionsOf(waiting), { Stalled: "True NeedsApproval" })
         const info = yield* Effect.promise(() => manager.streams.info(stream))
         assert.deepInclude(info.config, { max_msgs: -1, subjects: ["logs.>", "more.>"] })
         assert.strictEqual(info.state.messages, 8)
@@ -504,7 +463,7 @@ describe("changes that would remove messages", () => {
         const annotations = { "eventstream.dev/approve": "maxMessages:5" }
         yield* kube.apply({ ...rest, metadata: { ...metadata, annotations } } as KubeObject)
         yield* reconcile()
-        assert.notProperty(conditions(yield* status()), "Stalled")
+        assert.notProperty(conditionsOf(yield* status()), "Stalled")
         const done = yield* Effect.promise(() => manager.streams.info(stream))
         assert.strictEqual(done.state.messages, 5)
       })
@@ -518,21 +477,18 @@ describe("trouble", () => {
       const port = yield* freePort
       yield* Effect.gen(function* () {
         const kube = yield* Kube
-        const reconciler = makeReconciler({
-          defaults: { image: "eventstream:test", hosts: undefined },
-          statusIntervalMillis: 30_000
-        })
+        const reconciler = makeReconciler(settings)
         yield* kube.apply(manifest("logs"))
         const status = Effect.map(kube.get(EventStreams, key), (found) => found!["status"] as EventStreamStatus)
         assert.strictEqual((yield* reconciler(key)).outcome._tag, "Retry")
-        assert.deepInclude(conditions(yield* status), {
+        assert.deepInclude(conditionsOf(yield* status), {
           Ready: "False NatsUnreachable",
           Reconciling: "True ProgressingWithRetry"
         })
         yield* startNats({ port })
         yield* reconciler(key)
-        assert.strictEqual(conditions(yield* status)["StreamReady"], "True UpToDate")
-      }).pipe(Effect.provide(servicesAt(port, [])))
+        assert.strictEqual(conditionsOf(yield* status)["StreamReady"], "True UpToDate")
+      }).pipe(Effect.provide(operatorServices(port, memory, [])))
     }).pipe(Effect.scoped)
   )
 
@@ -552,7 +508,7 @@ describe("trouble", () => {
         yield* kube.patchStatus(Deployments, deployment, counts, { manager: "deployment-controller" })
         yield* reconcile()
         const found = yield* status()
-        assert.deepInclude(conditions(found), { Ready: "False LoginFailed", TargetReachable: "False LoginFailed" })
+        assert.deepInclude(conditionsOf(found), { Ready: "False LoginFailed", TargetReachable: "False LoginFailed" })
         assert.strictEqual(
           found.conditions!.find(({ type }) => type === "Ready")!.message,
           "wanted role app, found none"
@@ -568,7 +524,7 @@ describe("trouble", () => {
         yield* kube.create({ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { replicas: 7 } })
         yield* kube.apply(manifest("logs"))
         yield* reconcile()
-        assert.strictEqual(conditions(yield* status())["Stalled"], "True NameConflict")
+        assert.strictEqual(conditionsOf(yield* status())["Stalled"], "True NameConflict")
         const theirs = yield* kube.get(Deployments, metadata)
         assert.deepStrictEqual(theirs!["spec"], { replicas: 7 })
       })
@@ -585,12 +541,12 @@ describe("suspend", () => {
         yield* rollOut()
         yield* reconcile()
         yield* kube.apply(manifest("logs", { suspend: true }))
-        assert.deepStrictEqual((yield* reconcile()).steps, ["Apply"])
+        assert.deepStrictEqual((yield* reconcile()).steps, ["Apply Deployment"])
         yield* rollOut()
         yield* publish(120)
         yield* reconcile()
         const suspended = yield* status()
-        assert.deepInclude(conditions(suspended), { Ready: "True Suspended", Suspended: "True Suspended" })
+        assert.deepInclude(conditionsOf(suspended), { Ready: "True Suspended", Suspended: "True Suspended" })
         assert.strictEqual(suspended.consumer!.lag, "120")
         assert.strictEqual((yield* Effect.promise(() => manager.consumers.list(stream).next())).length, 1)
       })
@@ -618,14 +574,14 @@ describe("deletion", () => {
       Effect.gen(function* () {
         yield* deleted(world, {})
         const { steps, outcome } = yield* world.reconcile()
-        assert.deepStrictEqual(steps, ["DeleteObject", "DeleteConsumer", "SetFinalizers"])
+        assert.deepStrictEqual(steps, ["Delete Deployment", "DeleteConsumer", "SetFinalizers"])
         assert.strictEqual(outcome._tag, "Gone")
         assert.deepStrictEqual(yield* left(world), { streams: [stream], consumers: 0 })
         const again = manifest("logs")
         yield* world.kube.apply(again)
         yield* world.reconcile()
         assert.strictEqual(
-          conditions(yield* world.status())["StreamReady"],
+          conditionsOf(yield* world.status())["StreamReady"],
           "True UpToDate",
           "applied again it is ours"
         )
@@ -660,7 +616,7 @@ describe("deletion", () => {
         yield* deleted(world, { stream: { subjects: ["logs.>"], deletionPolicy: "Delete" } })
         yield* Effect.promise(() => manager.consumers.add(stream, { durable_name: "theirs", ack_policy: "explicit" }))
         yield* reconcile()
-        assert.deepInclude(conditions(yield* status()), { Stalled: "True NeedsApproval", Ready: "False Draining" })
+        assert.deepInclude(conditionsOf(yield* status()), { Stalled: "True NeedsApproval", Ready: "False Draining" })
         assert.deepStrictEqual(yield* left(world), { streams: [stream], consumers: 1 })
         const spec = { stream: { subjects: ["logs.>"], deletionPolicy: "Delete" } }
         const { metadata, ...rest } = manifest("logs", spec)
@@ -684,7 +640,7 @@ describe("deletion", () => {
         const [pod] = yield* kube.list(Pods, { namespace: key.namespace })
         yield* kube.setFinalizers(Pods, pod!, ["test/held"])
         const first = yield* reconcile()
-        assert.deepStrictEqual(first.steps, ["DeleteObject"])
+        assert.deepStrictEqual(first.steps, ["Delete Deployment"])
         assert.deepStrictEqual(first.outcome, { _tag: "Settled", againMillis: 1_000 })
         yield* Effect.sleep("1100 millis")
         const { outcome, steps } = yield* reconcile()
@@ -700,10 +656,7 @@ describe("deletion", () => {
       const calls: Array<string> = []
       yield* Effect.gen(function* () {
         const kube = yield* Kube
-        const reconciler = makeReconciler({
-          defaults: { image: "eventstream:test", hosts: undefined },
-          statusIntervalMillis: 30_000
-        })
+        const reconciler = makeReconciler(settings)
         yield* kube.apply(manifest("logs", { drainTimeout: "1s" }))
         yield* reconciler(key)
         yield* kube.delete(EventStreams, key)
@@ -714,7 +667,7 @@ describe("deletion", () => {
         const released = yield* reconciler(key)
         assert.deepStrictEqual(released.steps, ["ReportOrphans", "SetFinalizers"])
         assert.strictEqual(released.outcome._tag, "Gone")
-      }).pipe(Effect.provide(servicesAt(port, calls)))
+      }).pipe(Effect.provide(operatorServices(port, memory, calls)))
     }).pipe(Effect.scoped)
   )
 })

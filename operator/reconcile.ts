@@ -10,7 +10,7 @@ import { EventStreams, Kube, type KubeError, type KubeObject, type ObjectKey } f
 import { OperatorMetrics } from "./metrics.ts"
 import { type Observed, observe } from "./observe.ts"
 import { plan } from "./plan.ts"
-import type { Inputs, Plan, Problem } from "./plan/action.ts"
+import { type Inputs, nameOf, type Plan, type Problem } from "./plan/action.ts"
 import { currentConsumer } from "./plan/consumer.ts"
 import { releaseTime } from "./plan/deletion.ts"
 import type { WriterDefaults } from "./specs/deployment.ts"
@@ -111,7 +111,7 @@ const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileS
     }
     const { observed, account } = yield* observe(eventStream)
     const steps = plan(eventStream, observed, inputs)
-    tried.push(...steps.actions.map(({ _tag }) => _tag))
+    tried.push(...steps.actions.map(nameOf))
     const failure = yield* carryOutAll(eventStream, object, account, steps.actions)
     last = { eventStream, observed, plan: steps, failure }
     if (failure && eventStream.metadata.deletionTimestamp !== undefined && failure.about !== "Kubernetes") {

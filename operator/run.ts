@@ -1,14 +1,23 @@
-import { Cause, Clock, Effect, Layer, Schedule, type Scope, Stream } from "effect"
+import { Cause, Clock, Effect, Layer, Schedule, Stream } from "effect"
 import { serveHealth, type PortTaken } from "../platform/health.ts"
 import { parseHosts } from "../platform/hosts.ts"
 import { Metrics } from "../platform/metrics.ts"
 import type { OperatorConfig } from "./config.ts"
 import { JetStream } from "./jetstream.ts"
-import { type Change, Deployments, EventStreams, Kube, type KubeObject, type ObjectKey, Pods } from "./kube.ts"
+import {
+  type Change,
+  Deployments,
+  EventStreams,
+  Kube,
+  type KubeObject,
+  type ObjectKey,
+  Pods,
+  type Resource
+} from "./kube.ts"
 import { OperatorMetrics } from "./metrics.ts"
 import { makeWorkQueue, type WorkQueue } from "./queue.ts"
 import { makeReconciler, type Report } from "./reconcile.ts"
-import { NameLabel, selectorLabels } from "./specs/names.ts"
+import { NameLabel, writerLabels } from "./specs/names.ts"
 
 const controller = "eventstream"
 /** Pods and Deployments change several times within a moment when a rollout moves on; one look is enough. */
@@ -50,14 +59,12 @@ const watchWriters = (
   kube: Kube["Service"],
   queue: WorkQueue,
   selection: { readonly namespace?: string },
-  resource: typeof Deployments
-) => {
-  const { [NameLabel]: _, ...labels } = selectorLabels("")
-  return Stream.runForEach(kube.watch(resource, { ...selection, labels }), ({ key, object }) => {
+  resource: Resource
+) =>
+  Stream.runForEach(kube.watch(resource, { ...selection, labels: writerLabels }), ({ key, object }) => {
     const name = object.metadata.labels?.[NameLabel]
     return name === undefined ? Effect.void : queue.addAfter(idOf({ namespace: key.namespace, name }), settleMillis)
   })
-}
 
 /** Lists once before anything else, so that a missing CRD or right is told in the log and by /readyz. */
 const waitForApi = (kube: Kube["Service"], selection: { readonly namespace?: string }, note: (why: string) => void) =>
@@ -73,25 +80,25 @@ const waitForApi = (kube: Kube["Service"], selection: { readonly namespace?: str
 
 const results = { Gone: "success", Settled: "success", Retry: "error" } as const
 
+const failed = (message: string): Report => ({
+  outcome: { _tag: "Retry", message },
+  steps: [],
+  ready: undefined,
+  message
+})
+
 /** Works on one key and says when it is to be looked at again. */
 const worker = (queue: WorkQueue, reconcile: ReturnType<typeof makeReconciler>, pollIntervalMillis: number) =>
   Effect.fnUntraced(function* (id: string) {
     const metrics = yield* OperatorMetrics
     const key = keyOfId(id)
     const started = yield* Clock.currentTimeMillis
-    const report: Report = yield* reconcile(key).pipe(
+    const report = yield* reconcile(key).pipe(
+      Effect.catch((error) => Effect.succeed(failed(error.message))),
       // A bug in the handling of one object may not end the operator of all others.
-      Effect.catchCause((cause) => {
-        if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
-        const message =
-          Cause.squash(cause) instanceof Error ? (Cause.squash(cause) as Error).message : String(Cause.squash(cause))
-        return Effect.succeed<Report>({
-          outcome: { _tag: "Retry", message },
-          steps: [],
-          ready: undefined,
-          message
-        })
-      })
+      Effect.catchDefect((defect) =>
+        Effect.logError("a reconcile broke off", Cause.die(defect)).pipe(Effect.as(failed(String(defect))))
+      )
     )
     const { outcome, steps, ready, message } = report
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
@@ -113,7 +120,15 @@ const worker = (queue: WorkQueue, reconcile: ReturnType<typeof makeReconciler>, 
         yield* queue.addAfter(id, poll)
         break
     }
-    const line = { ...key, outcome: outcome._tag, steps, ready, why: message, seconds }
+    const line = {
+      namespace: key.namespace,
+      eventstream: key.name,
+      outcome: outcome._tag,
+      steps,
+      ready,
+      why: message,
+      seconds
+    }
     const log = outcome._tag === "Retry" ? Effect.logWarning : steps.length > 0 ? Effect.logInfo : Effect.logDebug
     yield* log("reconciled", line)
   })

@@ -104,6 +104,11 @@ export const connectNats = (
       },
       catch: (error) => new NatsUnavailable({ servers: [...options.servers], detail: explain(error) })
     }),
-    (connection) => Effect.promise(() => connection.drain().catch(() => connection.close()))
+    (connection) =>
+      // What a broken connection has to send waits for its next reconnect, which may never come.
+      Effect.tryPromise(() => connection.drain()).pipe(
+        Effect.timeout("2 seconds"),
+        Effect.catch(() => Effect.promise(() => connection.close()))
+      )
   )
 }

@@ -26,6 +26,8 @@ export default async function setup(project: TestProject) {
     }
     return plane
   })
-  project.provide("controlPlane", await Effect.runPromise(Scope.provide(start, scope)))
-  return () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const stop = Scope.close(scope, Exit.void)
+  const started = Scope.provide(start, scope).pipe(Effect.onError(() => stop))
+  project.provide("controlPlane", await Effect.runPromise(started))
+  return () => Effect.runPromise(stop)
 }

@@ -62,11 +62,14 @@ export interface Server {
 export interface RunOptions {
   /** File its output is appended to. Unset: a temporary one. */
   readonly logFile?: string
-  /** Told the process id in the moment it is there, before the server is ready. */
+  /** Told the process id in the moment it is there, before the server is ready; who asks for it sees to it that it ends. */
   readonly onSpawn?: (pid: number) => void
   /** Told when it has ended, for whatever reason. */
   readonly onExit?: (pid: number) => void
 }
+
+/** Linux ends what is started so when we are killed: a test run that is cut off leaves no servers behind. */
+const endedWithUs = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL"] : []
 
 /** Starts `command` and waits until its output matches `ready`; `stop` and wait on release. */
 export const server = Effect.fnUntraced(function* (
@@ -85,7 +88,8 @@ export const server = Effect.fnUntraced(function* (
       // Output goes to a file and not through a pipe: a server must not die of a broken pipe, nor wait for a stopped reader.
       const log = openSync(logFile, "a", 0o600)
       // In a process group of its own: Ctrl-C reaches us alone, and we stop the servers in order.
-      const child = spawn(command, args, { ...options, stdio: ["ignore", log, log], detached: true })
+      const [file, ...rest] = [...(run.onSpawn ? [] : endedWithUs), command, ...args]
+      const child = spawn(file!, rest, { ...options, stdio: ["ignore", log, log], detached: true })
       closeSync(log)
       const { pid } = child
       if (pid !== undefined) {

@@ -7,6 +7,7 @@ import { makeBatchEncoder } from "../writer/store/copy.ts"
 import type { DatabaseError } from "../writer/store/errors.ts"
 import { storeLayer } from "../writer/store/layer.ts"
 import { migrate } from "../writer/store/migrate.ts"
+import type { Timeouts } from "../writer/store/statements.ts"
 import { type OpenRequest, Store } from "../writer/store/store.ts"
 import type { Row, Table } from "../writer/tables/table.ts"
 import { startPostgres } from "./servers.ts"
@@ -37,10 +38,14 @@ export class Databases extends Context.Service<
   )
 }
 
-export const postgresOptions = (uri: string) => ({
+/** Long enough for a busy machine; short ones are for tests that wait for them. */
+const timeouts: Timeouts = { statementTimeoutMillis: 10_000, lockTimeoutMillis: 5_000 }
+export const shortTimeouts: Timeouts = { statementTimeoutMillis: 1_000, lockTimeoutMillis: 300 }
+
+export const postgresOptions = (uri: string, { statementTimeoutMillis, lockTimeoutMillis } = timeouts) => ({
   uri: Redacted.make(uri),
-  statementTimeoutMillis: 10_000,
-  lockTimeoutMillis: 2_000
+  statementTimeoutMillis,
+  lockTimeoutMillis
 })
 
 /** A plain connection, to look at what a store wrote. */
@@ -62,12 +67,13 @@ export interface TestStore {
 /** Another store over the same database, as another writer has one. */
 export const storeOver = (
   uri: string,
-  tables: ReadonlyArray<Table>
+  tables: ReadonlyArray<Table>,
+  limits: Timeouts = timeouts
 ): Effect.Effect<Store["Service"], never, Scope.Scope> =>
   Effect.map(
     Layer.build(
       storeLayer({
-        postgres: postgresOptions(uri),
+        postgres: postgresOptions(uri, limits),
         schema: "public",
         tables,
         eventStream: { namespace: "test", name: "events" },
@@ -79,7 +85,8 @@ export const storeOver = (
 
 /** A new database with the tables, and a store over it. */
 export const testStore = (
-  tables: ReadonlyArray<Table>
+  tables: ReadonlyArray<Table>,
+  limits: Timeouts = timeouts
 ): Effect.Effect<
   TestStore,
   DatabaseError | PostgresFailure | PostgresSettingsInvalid,
@@ -88,7 +95,7 @@ export const testStore = (
   Effect.gen(function* () {
     const uri = yield* (yield* Databases).create
     yield* migrate({ postgres: postgresOptions(uri), schema: "public", tables, ddl: "CreateIfMissing", hosts: new Map() })
-    return { uri, session: yield* connectTo(uri), store: yield* storeOver(uri, tables) }
+    return { uri, session: yield* connectTo(uri), store: yield* storeOver(uri, tables, limits) }
   })
 
 export const openRequest = (overrides: Partial<OpenRequest> = {}): OpenRequest => ({

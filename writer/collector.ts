@@ -23,8 +23,8 @@ export interface CollectedBatch extends Batch {
   readonly bytes: number
   /** When the first message arrived, on the monotonic clock in milliseconds. */
   readonly since: number
-  /** Holds a message that was delivered before, so its outcome may be there already. */
-  readonly redelivered: boolean
+  /** Messages that were delivered before, so that their outcome may be there already. */
+  readonly redelivered: number
 }
 
 export interface Collector {
@@ -66,7 +66,7 @@ export const makeCollector = (
   let outcomes: Array<Outcome> = []
   let bytes = 0
   let since = 0
-  let redelivered = false
+  let redelivered = 0
   let heldMessages = 0
   let heldBytes = 0
   let waiting: ((batch: CollectedBatch) => void) | undefined
@@ -91,7 +91,7 @@ export const makeCollector = (
     deliveries = []
     outcomes = []
     bytes = 0
-    redelivered = false
+    redelivered = 0
     return batch
   }
 
@@ -136,7 +136,7 @@ export const makeCollector = (
       bytes += message.data.length
       heldMessages++
       heldBytes += message.data.length
-      redelivered ||= message.deliveryCount > 1
+      if (message.deliveryCount > 1) redelivered++
       if (deliveries.length >= maxMessages || bytes >= maxBytes) full.push(seal())
       settleWaiting()
     },

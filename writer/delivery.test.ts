@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { ackNumbersAt, PulledMessage } from "./delivery.ts"
 
-const received = { subject: "orders.new", data: new Uint8Array([1]) }
+const received = { subject: "orders.new", data: new Uint8Array([1]), size: () => 1_000 }
 
 describe("PulledMessage", () => {
   it.each([
@@ -19,7 +19,7 @@ describe("PulledMessage", () => {
         fc.nat(),
         (deliveryCount, seq, consumerSeq, timeNanos, pending) => {
           const reply = `${prefix}${deliveryCount}.${seq}.${consumerSeq}.${timeNanos}.${pending}${suffix}`
-          const message = new PulledMessage(received, "ORDERS", reply, ackNumbersAt(reply))
+          const message = new PulledMessage(received, "ORDERS", "orders.new", reply, ackNumbersAt(reply))
           assert.deepStrictEqual(
             [message.deliveryCount, message.seq, message.consumerSeq, message.timeNanos, message.pending],
             [deliveryCount, seq, consumerSeq, timeNanos, pending]
@@ -43,7 +43,7 @@ describe("PulledMessage", () => {
       }
     }
     const reply = "$JS.ACK.ORDERS.writer.1.2.3.1700000000000000000.0"
-    const message = new PulledMessage(broken, "ORDERS", reply, ackNumbersAt(reply))
+    const message = new PulledMessage(broken, "ORDERS", "orders.new", reply, ackNumbersAt(reply))
     assert.isUndefined(message.header("ce-type"))
     assert.isUndefined(message.headers())
   })

@@ -5,6 +5,8 @@ import type { Message } from "./processors/processor.ts"
 export interface ReceivedMessage {
   readonly subject: string
   readonly data: Uint8Array
+  /** Bytes of subject, reply, headers and data. */
+  size(): number
   /** Throws when a header's name is not printable ASCII. */
   readonly headers?: {
     get(name: string): string
@@ -52,16 +54,20 @@ export class PulledMessage implements Delivery, Message {
   readonly receivedAt: number
   /** Messages that the consumer had not yet delivered when this one was sent. */
   readonly pending: number
-  readonly #message: ReceivedMessage
+  /** Kept only for its headers: without it the client's own objects can be freed at once. */
+  readonly #message: ReceivedMessage | undefined
   readonly #timeAt: number
 
-  /** @param at where the numbers of `reply` begin: {@link ackNumbersAt} */
-  constructor(message: ReceivedMessage, stream: string, reply: string, at: number) {
-    this.#message = message
-    this.subject = message.subject
+  /**
+   * @param subject the message's, as a string that others share if it can be
+   * @param at where the numbers of `reply` begin: {@link ackNumbersAt}
+   */
+  constructor(message: ReceivedMessage, stream: string, subject: string, reply: string, at: number) {
+    this.subject = subject
     this.stream = stream
     this.reply = reply
     this.data = message.data
+    this.#message = message.size() > subject.length + reply.length + this.data.length ? message : undefined
     let i = at
     const numberUntil = (end: number) => {
       let value = 0
@@ -91,7 +97,7 @@ export class PulledMessage implements Delivery, Message {
 
   #headers(): ReceivedMessage["headers"] {
     try {
-      return this.#message.headers
+      return this.#message?.headers
     } catch {
       return undefined // headers that the client can't read are as good as none: the payload decides
     }

@@ -121,6 +121,29 @@ describe("one outcome per message", () => {
       }).pipe(Effect.scoped)
     )
 
+    it.effect("when the connection to NATS falls silent without an end", () =>
+      Effect.gen(function* () {
+        const { nats } = yield* Servers
+        const proxy = yield* startProxy(nats.port)
+        const bench = yield* makeBench(small)
+        const servers = [`nats://127.0.0.1:${proxy.port}`]
+        const writer = yield* startWriter({ config: { ...bench.config, nats: { servers } } })
+        yield* bench.publish(0, 500)
+        yield* bench.drained()
+        let silent = true
+        proxy.intercept(() => {
+          const dead = silent
+          silent = false // the connections after this one are well
+          return () => (dead ? "drop" : "pass")
+        })
+        yield* bench.publish(500, 1_000)
+        const lost = yield* writer.logged("a lost connection", ({ reason }) => reason === "NatsUnreachable")
+        assert.include(lost.message, "was lost")
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(1_000))
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("when NATS is killed and started again", () =>
       Effect.gen(function* () {
         const { postgres } = yield* Servers

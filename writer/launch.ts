@@ -94,6 +94,9 @@ export const launchWriter = (options: { readonly config: string | undefined; rea
       config.drainTimeoutMillis
     ).pipe(
       Effect.catchTag("PortTaken", fail("InvalidConfiguration")),
+      Effect.catchDefect((defect) =>
+        fail("InternalError")({ message: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect) })
+      ),
       Effect.annotateLogs({ namespace, eventstream: name }),
       Effect.provide(logLayer(config.logLevel))
     )

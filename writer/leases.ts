@@ -11,7 +11,7 @@ export const keepAlive = (source: Source, collector: Collector, ackWaitMillis: n
   return Effect.sync(() => {
     const old = performance.now() - period
     for (const { deliveries, since } of collector.held()) {
-      if (since <= old) for (const delivery of deliveries) source.working(delivery)
+      if (since <= old) source.working(deliveries)
     }
   }).pipe(Effect.delay(period), Effect.forever)
 }

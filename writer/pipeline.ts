@@ -30,6 +30,6 @@ export const runPipeline = Effect.fnUntraced(function* (stages: {
     source.pull()
   }
   yield* source.stop
-  for (const { deliveries } of collector.held()) for (const delivery of deliveries) source.nak(delivery)
+  for (const { deliveries } of collector.held()) source.nak(deliveries)
   yield* Effect.ignore(source.flush)
 })

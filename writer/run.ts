@@ -1,5 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node"
-import { Cause, Deferred, Effect, Exit, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Latch, type Scope } from "effect"
 import { backoffMillis } from "../platform/backoff.ts"
 import { type PortTaken, serveHealth } from "../platform/health.ts"
 import type { HostMap } from "../platform/hosts.ts"
@@ -29,9 +29,11 @@ const needsConsumerMillis = 30_000
 const statusWait = "1 second"
 const natsBackoff = { initialMillis: 250, maxMillis: 5_000 }
 
-/** The session of the moment: what the connection's events, scrapes and status requests act on. */
+/** What the connection's events, scrapes and status requests act on. */
 interface Current {
   session: SessionParts | undefined
+  /** Open while NATS is connected. */
+  readonly connected: Latch.Latch
 }
 
 /** The events of the connection, for as long as it lives. */
@@ -39,20 +41,27 @@ const watchConnection = async (connection: NatsConnection, current: Current, met
   for await (const event of connection.status()) {
     switch (event.type) {
       case "disconnect":
+        current.connected.closeUnsafe()
         metrics.natsConnected.set(0)
         metrics.natsDisconnects.inc()
         current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
         break
       case "reconnect":
+        current.connected.openUnsafe()
         metrics.natsConnected.set(1)
         metrics.natsReconnects.inc()
         break
       case "error":
-        // The answer to a pull request or an ack that this user may not publish; the server says so only here.
-        if (/permissions violation for publish/i.test(event.error.message)) current.session?.source.end("Forbidden", event.error.message)
+        // To a pull request or an ack that this user may not publish there is no other answer.
+        if (/permissions violation for publish/i.test(event.error.message)) {
+          current.session?.source.end("Forbidden", event.error.message)
+        }
         break
     }
   }
+  // Closed for good, e.g. because its credentials could not be read: whoever waits is to look and make another one.
+  current.session?.source.end("Disconnected", "the connection to NATS was closed")
+  current.connected.openUnsafe()
 }
 
 /** What to say, and when to try again, after a session ended with a failure; `undefined` when trying again makes no sense. */
@@ -98,7 +107,9 @@ const runSessions = Effect.fnUntraced(function* (
     failures = 0
   }
   let failures = 0
-  while (!Deferred.isDoneUnsafe(stop) && !connection.isClosed()) {
+  while (!connection.isClosed()) {
+    yield* Effect.raceFirst(current.connected.await, stopped)
+    if (Deferred.isDoneUnsafe(stop)) return
     const context = { connection, config, processor, store, progress, metrics, stop, onStart }
     const ended = yield* Effect.result(Effect.scoped(runSession(context)))
     current.session = undefined
@@ -121,6 +132,7 @@ const runConnection = Effect.fnUntraced(function* (
   const { config, hosts } = options
   const { namespace, name } = config.eventStream
   const connection = yield* connectNats(config.nats, { name: `eventstream-writer/${namespace}/${name}`, hosts })
+  current.connected.openUnsafe()
   metrics.natsConnected.set(1)
   void watchConnection(connection, current, metrics)
   const refresh = Effect.suspend(() => current.session?.upkeep.refresh ?? Effect.void)
@@ -136,7 +148,7 @@ export const runWriter = Effect.fnUntraced(function* (
   options: RunOptions
 ): Effect.fn.Return<void, PortTaken, Scope.Scope | Store | Metrics> {
   const { config, stop } = options
-  const current: Current = { session: undefined }
+  const current: Current = { session: undefined, connected: Latch.makeUnsafe(false) }
   const progress = makeProgress(config.consumer)
   const { registry, exposition } = yield* Metrics
   const most = batchesHeld * config.batch.maxMessages

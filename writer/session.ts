@@ -82,11 +82,7 @@ export const runSession = Effect.fnUntraced(function* (
       messages: Math.min(Math.ceil(batch.maxMessages / requestsPerBatch), found.maxRequestMessages ?? Infinity),
       bytes: Math.min(Math.ceil(batch.maxBytes / requestsPerBatch), found.maxRequestBytes ?? Infinity)
     },
-    deliver: (message) => {
-      metrics.received.inc()
-      if (message.deliveryCount > 1) metrics.redelivered.inc()
-      collector.add(message)
-    },
+    deliver: (message) => collector.add(message),
     // While the database fails, the backlog grows in the stream and not here.
     room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 })
   })

@@ -1,7 +1,7 @@
 import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node"
 import { Deferred, Effect, Schema, type Scope } from "effect"
 import type { Delivery } from "./batch.ts"
-import { ackNumbersAt, PulledMessage } from "./delivery.ts"
+import { ackNumbersAt, PulledMessage, type ReceivedMessage } from "./delivery.ts"
 
 /**
  * Messages of a durable pull consumer, over a plain subscription with our own pull requests: the client's own `consume` makes
@@ -42,10 +42,10 @@ export interface Source {
   readonly expecting: () => boolean
   /** Settles messages `from` up to `to`, exclusive; plain publishes, confirmed by {@link flush}. */
   readonly ack: (deliveries: ReadonlyArray<Delivery>, from: number, to: number) => void
-  /** Restarts the ack wait of a message that is still being worked on. */
-  readonly working: (delivery: Delivery) => void
-  /** Gives a message back, to be redelivered at once. For shutdown only: naks in bulk hold up the whole consumer. */
-  readonly nak: (delivery: Delivery) => void
+  /** Restarts the ack wait of messages that are still being worked on. */
+  readonly working: (deliveries: ReadonlyArray<Delivery>) => void
+  /** Gives messages back, to be redelivered at once. For shutdown only: otherwise they come back while the fault lasts. */
+  readonly nak: (deliveries: ReadonlyArray<Delivery>) => void
   /** Waits until the server has everything published so far. */
   readonly flush: Effect.Effect<void, SourceEnded>
   /** Asks for no more; when this is done, no further message is delivered. */
@@ -63,10 +63,16 @@ const heartbeatMillis = 1_000
 /** Missed heartbeats in a row after which the connection is taken for dead although its socket is open. */
 const heartbeatsMissed = 5
 
-const encoder = new TextEncoder()
-const acked = encoder.encode("+ACK")
-const inProgress = encoder.encode("+WPI")
-const notAcked = encoder.encode("-NAK")
+/** Acknowledgements published in one piece; a piece is some 100 kB. */
+const acksPerPiece = 1_000
+
+/**
+ * The part of the client behind `publish`: takes bytes of the protocol as they are. One call for a thousand acknowledgements
+ * costs a fifth of as many calls of `publish` (measured), which is a tenth of the writer's work. Not in the client's types.
+ */
+interface Wire {
+  readonly protocol: { readonly sendCommand: (bytes: Uint8Array) => void }
+}
 
 /** Subject of pull requests. Source: JetStream wire API. */
 export const pullSubject = (stream: string, consumer: string, domain: string | undefined): string =>
@@ -102,6 +108,8 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   let lastConsumerSeq = 0
   let numbersAt = 0
   let prefix = ""
+  /** One string for messages of the same subject, instead of one each. */
+  let subjectOfLast = ""
 
   const end = (reason: SourceEnded["reason"], detail: string) => {
     if (closed) return
@@ -109,11 +117,22 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
     Deferred.doneUnsafe(ended, Effect.fail(new SourceEnded({ reason, detail })))
   }
 
-  const publish = (to: string, data: Uint8Array, reply?: string) => {
+  const connected = (publish: () => void) => {
     try {
-      connection.publish(to, data, reply === undefined ? undefined : { reply })
+      publish()
     } catch (error) {
       end("Disconnected", `the connection to NATS is closed: ${String(error)}`)
+    }
+  }
+
+  /** Publishes `body`, four ASCII characters, to the ack subjects of the deliveries. */
+  const settle = (deliveries: ReadonlyArray<Delivery>, body: string, from = 0, to = deliveries.length) => {
+    for (let start = from; start < to && !connection.isClosed(); start += acksPerPiece) {
+      let text = ""
+      for (let i = start; i < Math.min(to, start + acksPerPiece); i++) {
+        text += `PUB ${deliveries[i]!.reply} ${body.length}\r\n${body}\r\n`
+      }
+      ;(connection as unknown as Wire).protocol.sendCommand(Buffer.from(text, "latin1"))
     }
   }
 
@@ -122,7 +141,7 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
     open.set(reply, Date.now() + expiresMillis + 2 * heartbeatMillis)
     outstanding += messages
     const nanos = { expires: expiresMillis * 1e6, idle_heartbeat: heartbeatMillis * 1e6 }
-    publish(subject, encoder.encode(JSON.stringify({ batch: messages, ...nanos, ...body })), reply)
+    connected(() => connection.publish(subject, JSON.stringify({ batch: messages, ...nanos, ...body }), { reply }))
   }
 
   const pull = () => {
@@ -178,7 +197,8 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
       numbersAt = at
       prefix = reply.slice(0, at)
     }
-    const pulled = new PulledMessage(message, stream, reply, numbersAt)
+    if (message.subject !== subjectOfLast) subjectOfLast = message.subject
+    const pulled = new PulledMessage(message as Msg & Pick<ReceivedMessage, "size">, stream, subjectOfLast, reply, numbersAt)
     if (pulled.consumerSeq <= lastConsumerSeq) {
       return end("LeaderChanged", `consumer ${consumer} went back from delivery ${lastConsumerSeq} to ${pulled.consumerSeq}`)
     }
@@ -220,11 +240,9 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   const source: Source = {
     pull,
     expecting: () => outstanding > 0,
-    ack: (deliveries, from, to) => {
-      for (let i = from; i < to; i++) publish(deliveries[i]!.reply, acked)
-    },
-    working: (delivery) => publish(delivery.reply, inProgress),
-    nak: (delivery) => publish(delivery.reply, notAcked),
+    ack: (deliveries, from, to) => settle(deliveries, "+ACK", from, to),
+    working: (deliveries) => settle(deliveries, "+WPI"),
+    nak: (deliveries) => settle(deliveries, "-NAK"),
     flush,
     stop: Effect.suspend(() => {
       stopped = true

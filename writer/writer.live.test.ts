@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { Effect, Schema } from "effect"
+import { startProxy } from "../testing/proxy.ts"
 import { makeBench, Servers } from "../testing/writer-bench.ts"
 import { startWriter } from "../testing/writer-process.ts"
 import { WriterStatus } from "./config.ts"
@@ -24,6 +25,8 @@ describe("writer", () => {
         const status = yield* Schema.decodeUnknownEffect(WriterStatus)(answer.json())
         assert.deepInclude(status, { durable: name, state: "Running", written: 3_100, deadLettered: 0, reason: null })
         assert.match(status.incarnation, /^[0-9a-f]{8}$/)
+        const service = yield* Effect.promise(() => bench.connection.request("$SRV.INFO.eventstream-writer"))
+        assert.deepInclude(service.json<object>(), { name: "eventstream-writer", metadata: { namespace, eventstream: name } })
         const metrics = (yield* writer.get("/metrics")).text
         assert.match(metrics, new RegExp(`eventstream_writer_messages_written_total{eventstream="${name}"} 3100`))
         assert.match(metrics, /eventstream_writer_in_flight_messages\{[^}]*\} 0/)
@@ -124,6 +127,38 @@ describe("writer", () => {
         const second = yield* startWriter({ config: bench.config })
         yield* second.logged("NeedsConsumer", ({ state }) => state === "NeedsConsumer")
         assert.strictEqual((yield* bench.outcomes).rows, 100)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("gives up with a last word when its health port is taken or its configuration is wrong", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const server = yield* startProxy(1)
+        const http = { host: "127.0.0.1", port: server.port }
+        const { stream: _, ...without } = bench.config
+        for (const [config, found] of [
+          [{ ...bench.config, http }, "EADDRINUSE"],
+          [without as typeof bench.config, "stream: Missing key"]
+        ] as const) {
+          const writer = yield* startWriter({ config })
+          assert.deepStrictEqual(yield* writer.exit, { code: 1, signal: null })
+          const last = writer.lines().at(-1)!
+          assert.deepInclude(last, { level: "fatal", reason: "InvalidConfiguration" })
+          assert.include(last.message, found)
+        }
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("waits for NATS that is not there, and stops when asked to", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const writer = yield* startWriter({ config: { ...bench.config, nats: { servers: ["nats://127.0.0.1:1"] } } })
+        const line = yield* writer.logged("NatsUnreachable", ({ reason }) => reason === "NatsUnreachable")
+        assert.include(line.message, "nats://127.0.0.1:1")
+        assert.deepInclude(yield* writer.get("/readyz"), { status: 503 })
+        assert.deepInclude(yield* writer.get("/healthz"), { status: 200 })
+        writer.signal("SIGTERM")
+        assert.deepStrictEqual(yield* writer.exit, { code: 0, signal: null })
       }).pipe(Effect.scoped)
     )
 

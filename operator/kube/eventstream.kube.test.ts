@@ -40,14 +40,12 @@ const inMemory = (object: EventStreamJson): Judged =>
 const said = (result: Result.Result<KubeObject, KubeError>) =>
   Result.isFailure(result) ? result.failure.message : "accepted"
 
-/** Fails the test unless both refuse, or both accept with the same spec as `view` shows it. */
-const judgeAlike = Effect.fnUntraced(function* (server: Judged, ours: Judged, view: (spec: unknown) => unknown) {
+/** Fails the test unless both refuse, or both accept with the same spec. */
+const judgeAlike = Effect.fnUntraced(function* (server: Judged, ours: Judged) {
   const [theirs, own] = yield* Effect.all([Effect.result(server), Effect.result(ours)])
-  // A map that an apply leaves empty is null to the API server's merge, and then refused for it. We keep it, empty.
-  fc.pre(!said(theirs).includes('Invalid value: "null"'))
   const both = `server: ${said(theirs)}\nmemory: ${said(own)}`
   if (Result.isSuccess(theirs) && Result.isSuccess(own)) {
-    assert.deepStrictEqual(view(own.success["spec"]), view(theirs.success["spec"]))
+    assert.deepStrictEqual(own.success["spec"], theirs.success["spec"])
     return
   }
   assert.isTrue(Result.isFailure(theirs) && Result.isFailure(own), both)
@@ -62,20 +60,29 @@ it.live("property: a new EventStream", () =>
   Effect.gen(function* () {
     const server = yield* endpoint
     const alike = fc.asyncProperty(arbitraryEventStream, (object) =>
-      Effect.runPromise(judgeAlike(onServer(server, object), inMemory(object), (spec) => spec))
+      Effect.runPromise(judgeAlike(onServer(server, object), inMemory(object)))
     )
-    yield* Effect.promise(() => fc.assert(alike, { numRuns: 600 }))
+    yield* Effect.promise(() => fc.assert(alike, { numRuns: 400 }))
   })
 )
 
-/** Without empty lists and maps: nobody owns an empty list of the merged kind, so it stays or goes as no one would guess. */
+/**
+ * Without empty lists and maps. Nobody owns an empty list of the merged kinds, and a map that an apply leaves empty is null to
+ * the API server, which then refuses it: what comes of either over several applies is not worth imitating.
+ */
 const withoutEmpty = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(withoutEmpty)
-  const entries = Object.entries(value).map(([name, child]) => [name, withoutEmpty(child)] as const)
-  const filled = entries.filter(([, child]) => child !== undefined)
-  return filled.length === 0 ? undefined : Object.fromEntries(filled)
+  const children = Object.entries(value).map(([name, child]) => [name, withoutEmpty(child)] as const)
+  const filled = children.filter(([, child]) => child !== undefined)
+  if (filled.length === 0) return undefined
+  return Array.isArray(value) ? filled.map(([, child]) => child) : Object.fromEntries(filled)
 }
+
+const filled = (object: EventStreamJson, metadata: EventStreamJson["metadata"]): EventStreamJson => ({
+  ...object,
+  metadata,
+  spec: withoutEmpty(object.spec) as EventStreamJson["spec"]
+})
 
 it.live("property: a changed EventStream", () =>
   Effect.gen(function* () {
@@ -98,15 +105,12 @@ it.live("property: a changed EventStream", () =>
     const next = fc.oneof(validEventStream, mutatedEventStream)
     const alike = fc.asyncProperty(validEventStream, next, (stored, changed) => {
       const metadata = { name: `a${randomUUID().slice(0, 8)}`, namespace: "default" }
-      const [from, to] = [
-        { ...stored, metadata },
-        { ...changed, metadata }
-      ]
+      const [from, to] = [filled(stored, metadata), filled(changed, metadata)]
       return Effect.gen(function* () {
         yield* apply(from, "fieldValidation=Strict")
-        yield* judgeAlike(apply(to, dryRun), changedInMemory(from, to), withoutEmpty)
+        yield* judgeAlike(apply(to, dryRun), changedInMemory(from, to))
       }).pipe(Effect.ensuring(Effect.ignore(kube.delete(EventStreams, metadata))), Effect.runPromise)
     })
-    yield* Effect.promise(() => fc.assert(alike, { numRuns: 300 }))
+    yield* Effect.promise(() => fc.assert(alike, { numRuns: 150 }))
   })
 )

@@ -40,6 +40,8 @@ it("lists the API merges by key are flattened by it and come back as lists", () 
     ]
   )
   assert.deepEqual(unflatten(flatten(object)), object)
+  const odd = { metadata: { finalizers: [], ownerReferences: [null] }, status: { conditions: [{ status: "True" }] } }
+  assert.deepEqual(unflatten(flatten(odd)), odd)
 })
 
 it("property: what is applied is there, and applying it again changes nothing", () => {

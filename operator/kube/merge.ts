@@ -24,20 +24,24 @@ const unescape = (segment: string) => segment.replaceAll("~1", "/").replaceAll("
 const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const byKey = (list: ReadonlyArray<unknown>, key: string): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(
-    list.map((item) => (key === "" ? [item, item] : [(item as Readonly<Record<string, unknown>>)[key], item]))
-  )
+/** The list as a map from key to item; `undefined` when it is not one of those, or some item has no key. */
+const byKey = (pointer: string, list: unknown): Readonly<Record<string, unknown>> | undefined => {
+  const key = keyedLists[pointer]
+  if (key === undefined || !Array.isArray(list) || list.length === 0) return undefined
+  const keys = list.map((item: unknown) => (key !== "" && isMap(item) ? item[key] : item))
+  return keys.every((each) => typeof each === "string")
+    ? Object.fromEntries(keys.map((each, index) => [each, list[index]]))
+    : undefined
+}
 
 /** The fields of a value; `undefined` ones are not there, as in JSON. */
 export const flatten = (value: unknown, pointer = "", into = new Map<string, unknown>()): Map<string, unknown> => {
-  const key = keyedLists[pointer]
-  const map = key !== undefined && Array.isArray(value) ? byKey(value, key) : value
-  if (!isMap(map) || Object.keys(map).length === 0) {
-    if (value !== undefined) into.set(pointer, isMap(map) && Array.isArray(value) ? [] : value)
-    return into
+  const map = byKey(pointer, value) ?? value
+  if (isMap(map) && Object.keys(map).length > 0) {
+    for (const [name, child] of Object.entries(map)) flatten(child, `${pointer}/${escape(name)}`, into)
+  } else if (value !== undefined) {
+    into.set(pointer, value)
   }
-  for (const [name, child] of Object.entries(map)) flatten(child, `${pointer}/${escape(name)}`, into)
   return into
 }
 

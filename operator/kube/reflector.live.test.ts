@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { type Change, ConfigMaps, type Kube, type KubeObject } from "../kube.ts"
+import type { Endpoint } from "./rest.ts"
 import { makeServer } from "./server.ts"
 
 /** How the watch and the calls over HTTP bear what API servers, proxies and networks do to them. */
@@ -42,19 +43,17 @@ interface Api {
   readonly kube: Kube["Service"]
   /** What was asked for, in order: `list`, `watch <resourceVersion>`, or method and path. */
   readonly asked: ReadonlyArray<string>
-  readonly open: () => number
 }
 
 /** An API server that answers lists, watches and everything else as scripted, the last answer for ever. */
 const startApi = (
   script: { readonly lists?: ReadonlyArray<Answer>; readonly watches?: ReadonlyArray<Answer>; readonly other?: Answer },
-  silenceMillis = 60_000
+  options: { readonly silenceMillis?: number; readonly onRequest?: NonNullable<Endpoint["onRequest"]> } = {}
 ): Effect.Effect<Api, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<{ readonly api: Api; readonly stop: () => void }>((resume) => {
       const asked: Array<string> = []
       const counts = { list: 0, watch: 0 }
-      let connections = 0
       const answerOf = (kind: "list" | "watch", answers: ReadonlyArray<Answer> = []) =>
         answers[Math.min(counts[kind]++, answers.length - 1)]
       const server = createServer((request, response) => {
@@ -71,18 +70,15 @@ const startApi = (
           script.other!(response, request)
         }
       })
-      server.on("connection", (socket) => {
-        connections++
-        socket.on("close", () => connections--)
-      })
       server.listen(0, "127.0.0.1", () => {
         const { port } = server.address() as { port: number }
-        const kube = makeServer({ url: `http://127.0.0.1:${port}`, prepare: async () => {} }, silenceMillis)
+        const { silenceMillis = 60_000, ...hooks } = options
+        const kube = makeServer({ url: `http://127.0.0.1:${port}`, prepare: async () => {}, ...hooks }, silenceMillis)
         const stop = () => {
           server.close()
           server.closeAllConnections()
         }
-        resume(Effect.succeed({ api: { kube, asked, open: () => connections }, stop }))
+        resume(Effect.succeed({ api: { kube, asked }, stop }))
       })
     }),
     ({ stop }) => Effect.sync(stop)
@@ -193,7 +189,7 @@ describe.concurrent("the watch", () => {
       const bookmark = { type: "BOOKMARK", object: { metadata: { resourceVersion: "70" } } }
       const api = yield* startApi(
         { lists: [list("5")], watches: [stream([bookmark]), stream([added("a", "1", "71")])] },
-        200
+        { silenceMillis: 200 }
       )
       assert.deepStrictEqual(yield* take(api, 1), ["Applied a 1"])
       assert.deepStrictEqual(api.asked, ["list", "watch 5", "watch 70"])
@@ -251,6 +247,7 @@ describe.concurrent("a call", () => {
     [refuse(504, "Timeout"), "Unavailable", "test Timeout"],
     [send(503, "upstream connect error"), "Unavailable", "upstream connect error"],
     [send(502, ""), "Unavailable", "HTTP 502"],
+    [send(500, "null"), "Unavailable", "null"],
     [send(200, "<html>login</html>"), "Invalid", "not an answer of the Kubernetes API: <html>login</html>"],
     [send(200, "null"), "Invalid", "not an answer of the Kubernetes API: null"],
     [reset, "Unreachable", "read ECONNRESET"]
@@ -269,6 +266,18 @@ describe.concurrent("a call", () => {
       const error = yield* Effect.flip(kube.get(ConfigMaps, key))
       assert.strictEqual(error.reason, "Unreachable")
       assert.include(error.message, "get ConfigMap demo/m: connect ECONNREFUSED 127.0.0.1:1")
+    })
+  )
+
+  it.live("is told to whoever counts them, with the status of the answer", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const onRequest: NonNullable<Endpoint["onRequest"]> = ({ method, status }) => told.push(`${method} ${status}`)
+      const api = yield* startApi({ other: refuse(404, "NotFound") }, { onRequest })
+      yield* api.kube.delete(ConfigMaps, key)
+      const nowhere = makeServer({ url: "http://127.0.0.1:1", prepare: async () => {}, onRequest })
+      yield* Effect.ignore(nowhere.get(ConfigMaps, key))
+      assert.deepStrictEqual(told, ["DELETE 404", "GET undefined"])
     })
   )
 

@@ -62,14 +62,22 @@ const reasonOf = (code: number, status: Status): KubeError["reason"] => {
   return "Invalid"
 }
 
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+/** The API server's Status; empty when it is not from there but a proxy's page, or plain text such as "404 page not found". */
+const statusOf = (body: string): Status => {
+  try {
+    const value: unknown = JSON.parse(body)
+    return isMap(value) ? value : {}
+  } catch {
+    return {}
+  }
+}
+
 /** The error that an answer with HTTP status `code` means; its detail is the server's sentence where it sent one. */
 export const refusal = (operation: string, code: number, body: string): KubeError => {
-  let status: Status = {}
-  try {
-    status = JSON.parse(body) as Status
-  } catch {
-    // Not from the API server: a proxy's page, or plain text such as "404 page not found".
-  }
+  const status = statusOf(body)
   const detail = status.message ?? (body.trim().slice(0, 500) || `HTTP ${code}`)
   return new KubeError({ reason: reasonOf(code, status), operation, detail })
 }
@@ -140,9 +148,6 @@ const retryAfterSeconds = (response: IncomingMessage) => {
   const seconds = Number(response.headers["retry-after"] ?? 1)
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), longestPauseSeconds) : 1
 }
-
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null
 
 /** Everything the API server says is an object with metadata, even a Status; what is not comes from somebody in between. */
 const isAnswer = (value: unknown): value is KubeObject => isMap(value) && isMap(value["metadata"])

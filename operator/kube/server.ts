@@ -38,8 +38,6 @@ export interface ServerOptions {
   /** File to read. Unset: KUBECONFIG, else ~/.kube/config, else the Pod's service account. */
   readonly kubeconfig?: string
   readonly onRequest?: NonNullable<Endpoint["onRequest"]>
-  /** Longest silence of a watch before its connection counts as dead, in milliseconds; 150,000 unless told. */
-  readonly watchSilenceMillis?: number
 }
 
 const loadConfig = (options: ServerOptions) =>
@@ -50,7 +48,7 @@ const loadConfig = (options: ServerOptions) =>
       else config.loadFromFile(options.kubeconfig)
       return config
     },
-    catch: (cause) => new ClusterUnknown({ detail: String(cause) })
+    catch: (cause) => new ClusterUnknown({ detail: cause instanceof Error ? cause.message : String(cause) })
   })
 
 /** The API server that kubeconfig's current context names, with connections of our own that are kept and closed with the scope. */
@@ -99,7 +97,7 @@ const query = (parameters: Readonly<Record<string, string | undefined>>) => {
   return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`
 }
 
-/** `Kube` by calls to `endpoint`. */
+/** `Kube` by calls to `endpoint`; a watch that says nothing for `silenceMillis` counts as broken. */
 export const makeServer = (endpoint: Endpoint, silenceMillis = watchSilenceMillis): Kube["Service"] => {
   const send = (resource: Resource, call: Call) =>
     Effect.map(request(endpoint, call), (answer) => ingest(resource, answer))
@@ -221,5 +219,5 @@ const metadataOf = ({ namespace, name }: { readonly namespace: string; readonly 
 export const layerServer = (options: ServerOptions = {}): Layer.Layer<Kube, ClusterUnknown> =>
   Layer.effect(
     Kube,
-    Effect.map(connect(options), (endpoint) => makeServer(endpoint, options.watchSilenceMillis))
+    Effect.map(connect(options), (endpoint) => makeServer(endpoint))
   )

@@ -1,4 +1,4 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import type { KubeObject } from "../kube.ts"
 import { planDeployment, podOf, templateHash } from "./deployment-plan.ts"

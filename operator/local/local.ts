@@ -27,6 +27,22 @@ export class NotWell extends Schema.TaggedError<NotWell>()("NotWell", { problems
   }
 }
 
+const stopping = "stopping: writers first, then the operator, then the servers; Ctrl-C again stops all at once"
+
+/** Whoever asks twice does not want to wait: the watchdog ends what is left. */
+const exitOnSecondSignal = Effect.acquireRelease(
+  Effect.sync(() => {
+    let asked = false
+    const onSignal = () => {
+      if (asked) process.exit(130)
+      asked = true
+    }
+    process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
+    return onSignal
+  }),
+  (onSignal) => Effect.sync(() => process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
+)
+
 /** How long a backlog may take to be written when the time is up. */
 const settleTime = "15 seconds"
 
@@ -84,9 +100,7 @@ const session = Effect.fnUntraced(function* (
 ) {
   const started = Date.now()
   const platform = yield* startPlatform({ ...options, notice: screen.print })
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => screen.print("stopping: writers first, then the operator, then the servers"))
-  )
+  yield* Effect.addFinalizer(() => Effect.sync(() => screen.print(stopping)))
   screen.print(welcome(platform, options))
   yield* Effect.forkScoped(showTable(screen))
   const guest = invite && (yield* invite(platform, screen))
@@ -109,6 +123,7 @@ export const runLocal = (
   invite?: (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
 ) =>
   Effect.gen(function* () {
+    yield* exitOnSecondSignal
     const screen = yield* Effect.acquireRelease(
       Effect.sync(() => openScreen(process.stdout)),
       (screen) => Effect.sync(screen.close)

@@ -1,4 +1,4 @@
-import { Effect, Logger } from "effect"
+import { Effect, Layer, Logger, References } from "effect"
 import {
   appendFileSync,
   copyFileSync,
@@ -42,6 +42,9 @@ export const setAsideLogs = (folder: string) => {
   if (existsSync(folder)) renameSync(folder, `${folder}.previous`)
 }
 
-/** JSON lines into a file, in place of standard output, which belongs to the table. */
+/** JSON lines of every level into a file, in place of standard output, which belongs to the table. */
 export const fileLogger = (path: string) =>
-  Logger.layer([Logger.map(line, (text) => appendFileSync(path, `${text}\n`, { mode: 0o600 }))])
+  Layer.mergeAll(
+    Layer.succeed(References.MinimumLogLevel, "Debug"),
+    Logger.layer([Logger.map(line, (text) => appendFileSync(path, `${text}\n`, { mode: 0o600 }))])
+  )

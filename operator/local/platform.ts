@@ -114,6 +114,7 @@ export const startPlatform = Effect.fnUntraced(function* (options: PlatformOptio
   const processes = yield* openProcesses(data, (count) =>
     notice(`stopped ${count} processes that a killed platform had left running`)
   )
+  notice("starting NATS, PostgreSQL and the operator")
   setAsideLogs(logs)
   yield* makeFolder(logs)
 

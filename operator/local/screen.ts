@@ -38,7 +38,9 @@ const terminal = (output: NodeJS.WriteStream): Screen => {
     drawn = lines.length - kept.length
   }
   const redraw = () => draw([])
+  const restore = () => void output.write(showCursor)
   output.write(hideCursor)
+  process.once("exit", restore)
   output.on("resize", redraw)
   return {
     print: (text) => draw(text.split("\n")),
@@ -49,7 +51,8 @@ const terminal = (output: NodeJS.WriteStream): Screen => {
     close: () => {
       closed = true
       output.off("resize", redraw)
-      output.write(showCursor)
+      process.off("exit", restore)
+      restore()
     }
   }
 }

@@ -39,9 +39,9 @@ describe("renderTable", () => {
 
   it("shows namespaces when there are several", () => {
     assert.deepEqual(text(eventStream("b", "logs", running), eventStream("a", "logs", running)), [
-      "NAMESPACE   NAME   READY   REASON    LAG    WRITERS   DLQ",
-      "a           logs   True    Running   1.2k   2         3",
-      "b           logs   True    Running   1.2k   2         3"
+      "NAMESPACE   NAME   READY   REASON              LAG    WRITERS   DLQ",
+      "a           logs   True    Running             1.2k   2         3",
+      "b           logs   True    Running             1.2k   2         3"
     ])
   })
 })

@@ -34,6 +34,8 @@ export const isReady = (object: KubeObject): boolean => readyCondition(object)?.
 export const lagOf = (object: KubeObject): string | undefined => statusOf(object).consumer?.lag
 
 const columns = ["NAMESPACE", "NAME", "READY", "REASON", "LAG", "WRITERS", "DLQ"] as const
+/** Room for the usual values from the beginning, so that columns stay where they are. */
+const minimumWidths = [9, 4, 5, "TargetUnreachable".length, 4, 7, 3] as const
 
 const cells = (object: KubeObject): ReadonlyArray<string> => {
   const { consumer, writer, delivery } = statusOf(object)
@@ -57,7 +59,7 @@ export const renderTable = (objects: ReadonlyArray<KubeObject>): ReadonlyArray<T
   const from = new Set(sorted.map(({ metadata }) => metadata.namespace)).size > 1 ? 0 : 1
   const rows = sorted.map((object) => cells(object).slice(from))
   const header = columns.slice(from)
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
+  const widths = minimumWidths.slice(from).map((width, i) => Math.max(width, ...rows.map((row) => row[i]!.length)))
   const line = (row: ReadonlyArray<string>) =>
     row
       .map((cell, i) => cell.padEnd(widths[i]!))

@@ -50,6 +50,18 @@ export type Action =
   /** Tells that assets stay behind in JetStream, because nothing more could be done about them in time. */
   | { readonly _tag: "ReportOrphans"; readonly assets: ReadonlyArray<string>; readonly why: string }
 
+/** The step in a few words, for the log. */
+export const nameOf = (action: Action): string => {
+  switch (action._tag) {
+    case "Apply":
+      return `Apply ${action.object.kind}`
+    case "DeleteObject":
+      return `Delete ${action.resource.kind}`
+    default:
+      return action._tag
+  }
+}
+
 /** What stands between the spec and the world. */
 export interface Problem {
   readonly about: "Spec" | "Nats" | "Stream" | "Consumer" | "Kubernetes"

@@ -133,7 +133,8 @@ export const planConsumer = (
   const streamName = stream.config.name
   const workQueue = stream.config.retention === "workqueue"
   const current = currentConsumer(eventStream, stream, world.consumers)
-  const others = ownedConsumers(eventStream, world.consumers).filter((consumer) => consumer !== current)
+  const own = ownedConsumers(eventStream, world.consumers)
+  const generation = 1 + Math.max(0, ...own.map(generationOf))
 
   const create = (start: Start, cause: ConsumerCause): ConsumerPlan => {
     const name = durableName(metadata, spec, incarnationOf(streamName, stream.created), inputs.nonce)
@@ -142,10 +143,10 @@ export const planConsumer = (
       stream: streamName,
       streamCreated: stream.created,
       // A work queue delivers all that is left, or the server refuses the consumer (10101).
-      config: newConsumer(metadata, spec, name, workQueue ? { ...start, at: 1 } : start),
+      config: newConsumer(metadata, spec, name, workQueue ? { ...start, at: 1 } : start, generation),
       cause
     }
-    const before = [...(current ? [current] : []), ...others].map((consumer) => consumer.name)
+    const before = own.map((consumer) => consumer.name)
     // Two consumers may not want the same messages of a work queue (10099). Elsewhere the old one stays until no writer
     // needs it: with interest retention it is what keeps the messages.
     const first = workQueue ? before.map((name): Action => ({ _tag: "DeleteConsumer", stream: streamName, name })) : []
@@ -178,5 +179,10 @@ export const planConsumer = (
             cause: causeOf(eventStream, "ConsumerReady")
           }
         ]
-  return { actions, problems: [], durable: current.name, superseded: others.map(({ name }) => name) }
+  return {
+    actions,
+    problems: [],
+    durable: current.name,
+    superseded: own.filter((consumer) => consumer !== current).map(({ name }) => name)
+  }
 }

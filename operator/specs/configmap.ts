@@ -4,6 +4,9 @@ import { type EncodedWriterConfig, type NatsConfig, WriterConfig } from "../../w
 import type { KubeObject } from "../kube.ts"
 import { childLabels, hashOf, type Owner, ownerReference, writerName } from "./names.ts"
 
+/** Whole milliseconds: a spec may be finer, the writer's timers are not. Rounded up, so that no bound is undercut. */
+const millis = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
+
 /** Key of the ConfigMap and name of the mounted file. */
 export const ConfigFile = "config.json"
 
@@ -28,8 +31,8 @@ const postgresConfig = (spec: EventStreamSpec): WriterConfig["target"]["postgres
     ...(database === undefined ? {} : { database }),
     ...(user === undefined ? {} : { user }),
     ...(passwordSecretRef === undefined ? {} : { passwordFile: `${PasswordSecretPath}/${passwordSecretRef.key}` }),
-    statementTimeoutMillis: Duration.toMillis(statementTimeout),
-    lockTimeoutMillis: Duration.toMillis(lockTimeout)
+    statementTimeoutMillis: millis(statementTimeout),
+    lockTimeoutMillis: millis(lockTimeout)
   }
 }
 
@@ -62,19 +65,19 @@ export const writerConfig = (
       ddl: target.ddl,
       ...(target.timeseries?.chunkInterval === undefined
         ? {}
-        : { chunkIntervalMillis: Duration.toMillis(target.timeseries.chunkInterval) }),
+        : { chunkIntervalMillis: millis(target.timeseries.chunkInterval) }),
       ...(target.timeseries?.timeColumn === undefined ? {} : { timeColumn: target.timeseries.timeColumn })
     },
     batch: {
       maxMessages: batch.maxMessages,
       maxBytes: batch.maxBytes,
-      maxLatencyMillis: Math.round(Duration.toMillis(batch.maxLatency))
+      maxLatencyMillis: millis(batch.maxLatency)
     },
     errors: {
       onPoison: errors.onPoison,
       maxAttempts: errors.maxAttempts,
-      backoffInitialMillis: Duration.toMillis(errors.backoff.initial),
-      backoffMaxMillis: Duration.toMillis(errors.backoff.max)
+      backoffInitialMillis: millis(errors.backoff.initial),
+      backoffMaxMillis: millis(errors.backoff.max)
     },
     http: { host: "0.0.0.0", port: 9464 },
     drainTimeoutMillis: drainMillis(writer.terminationGracePeriodSeconds),

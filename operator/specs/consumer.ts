@@ -39,8 +39,6 @@ export interface Start {
   readonly at: number
   /** First sequence the first durable of the EventStream delivered. */
   readonly first: number
-  /** Higher than that of every durable of the EventStream that is still there. */
-  readonly generation: number
 }
 
 /** Prefix of a Managed durable's name: what is before the incarnation. */
@@ -74,8 +72,18 @@ export const fixedConsumerConfig = {
   replay_policy: "instant"
 } as const
 
-/** The configuration of a durable that does not exist yet. */
-export const newConsumer = (key: ObjectKey, spec: EventStreamSpec, name: string, start: Start): ConsumerConfig => ({
+/**
+ * The configuration of a durable that does not exist yet.
+ *
+ * @param generation higher than that of every durable of the EventStream that is still there
+ */
+export const newConsumer = (
+  key: ObjectKey,
+  spec: EventStreamSpec,
+  name: string,
+  start: Start,
+  generation: number
+): ConsumerConfig => ({
   name,
   durable_name: name,
   ...(start.at <= 1
@@ -86,6 +94,6 @@ export const newConsumer = (key: ObjectKey, spec: EventStreamSpec, name: string,
   metadata: {
     [OwnerMark]: ownerOf(key),
     [StartMark]: String(start.first),
-    [GenerationMark]: String(start.generation)
+    [GenerationMark]: String(generation)
   }
 })

@@ -39,11 +39,11 @@ export const defaultStreamName = (key: ObjectKey) => `${key.namespace}_${key.nam
 /** Name of the Deployment, and the prefix of the other objects of an EventStream's writers. */
 export const writerName = (name: string) => `${name}-writer`
 
+/** Which objects are about writers of any EventStream. */
+export const writerLabels = { "app.kubernetes.io/name": "eventstream-writer" }
+
 /** Which Pods are writers of an EventStream. Never changes: a Deployment's selector can't. */
-export const selectorLabels = (name: string) => ({
-  "app.kubernetes.io/name": "eventstream-writer",
-  [NameLabel]: name
-})
+export const selectorLabels = (name: string) => ({ ...writerLabels, [NameLabel]: name })
 
 /**
  * Labels of every child. `app.kubernetes.io/instance` is not among them: Argo CD tracks by it and would take our children for

@@ -33,27 +33,22 @@ const limit = (value: number | undefined) => (value === undefined || value <= 0 
 
 export const streamNameOf = (key: ObjectKey, spec: EventStreamSpec) => spec.stream.name ?? defaultStreamName(key)
 
-/**
- * The stream an EventStream asks for, without `metadata`. A duplicate window longer than `max_age` is cut to it: the server
- * refuses the pair (10052).
- */
+/** The stream an EventStream asks for, without `metadata`. */
 export const streamConfig = (key: ObjectKey, spec: EventStreamSpec): Omit<StreamConfig, "metadata"> => {
   const { stream } = spec
-  const max_age = nanos(stream.maxAge)
-  const duplicate_window = nanos(stream.duplicateWindow)
   return {
     name: streamNameOf(key, spec),
     subjects: stream.subjects ?? [],
     retention: ({ Limits: "limits", Interest: "interest", WorkQueue: "workqueue" } as const)[stream.retention],
     storage: ({ File: "file", Memory: "memory" } as const)[stream.storage],
     num_replicas: stream.replicas ?? 1,
-    max_age,
+    max_age: nanos(stream.maxAge),
     max_bytes: limit(stream.maxBytes),
     max_msgs: limit(stream.maxMessages),
     max_msg_size: limit(stream.maxMessageSize),
     max_msgs_per_subject: limit(stream.maxMessagesPerSubject),
     discard: ({ Old: "old", New: "new" } as const)[stream.discard],
-    duplicate_window: max_age > 0 ? Math.min(duplicate_window, max_age) : duplicate_window,
+    duplicate_window: nanos(stream.duplicateWindow),
     compression: ({ None: "none", S2: "s2" } as const)[stream.compression]
   }
 }

@@ -1,6 +1,6 @@
 import type { Condition, EventStream } from "../../crds/eventstream.ts"
 import type { Problem } from "../plan/action.ts"
-import { ageOf, find, holds, type Said } from "./conditions.ts"
+import { ageOf, find, type Said } from "./conditions.ts"
 import type { Rollout } from "./rollout.ts"
 import type { WriterHealth } from "./writers.ts"
 
@@ -89,12 +89,18 @@ const withoutTrouble = (inputs: VerdictInputs): Verdict => {
       message: rollout.trouble?.message ?? "writers get a new configuration"
     })
   }
-  const wasReady = holds(eventStream.status?.conditions, "Ready")
-  const why = { reason: wasReady ? "WriterUnavailable" : "Progressing", message: health.message }
-  return progressing(inputs, said("Ready", "False", why), {
-    reason: rollout.exists ? "RollingOut" : "Progressing",
-    message: health.message
-  })
+  const wasReady = ["Running", "WriterUnavailable"].includes(
+    find(eventStream.status?.conditions, "Ready")?.reason ?? ""
+  )
+  const message = health.state === "Running" ? "no writer is ready yet" : health.message
+  return progressing(
+    inputs,
+    said("Ready", "False", { reason: wasReady ? "WriterUnavailable" : "Progressing", message }),
+    {
+      reason: rollout.exists ? "RollingOut" : "Progressing",
+      message
+    }
+  )
 }
 
 /** The sum of everything seen. */

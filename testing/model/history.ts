@@ -22,6 +22,8 @@ export interface History {
   readonly retention: Stream["retention"]
   readonly policy: World["policy"]
   readonly writers: number
+  /** Messages in the stream before the operator first sees it. */
+  readonly before: number
   readonly steps: ReadonlyArray<Step>
 }
 
@@ -35,16 +37,16 @@ const gone = (world: World, messages: ReadonlyArray<Message>) => {
   for (const { id } of messages) world.fates[id]!.goneFromStream = true
 }
 
+/** `created` of the stream at first. */
+const firstLife = "life-0"
+
 const currentLane = ({ stream, target, rules }: World) =>
   laneKey(incarnationOf("EVENTS", rules.has("Incarnation") ? stream.created : "always"), target)
 
 const publishOne = (world: World) => {
-  const { stream, status, target, databases, fates } = world
+  const { stream, fates } = world
   const message = publish(stream, fates.length, tick(world))
-  // Until a head row says since when a lane counts, a number below its start that is used again is not told from a first use.
-  const started = databases[target]!.lanes.has(currentLane(world))
-  const promised = started || message.seq >= (status?.startSequence ?? 1)
-  fates.push({ message, promised, goneFromStream: false })
+  fates.push({ message, laterLife: stream.created !== firstLife, goneFromStream: false })
 }
 
 /** Runs one of the statements that a database has received, in any order. */
@@ -126,6 +128,7 @@ export const historyOf = (seed: number, always: ReadonlyArray<Fault> = []): Hist
     retention: pick(["Limits", "Limits", "Limits", "WorkQueue"]),
     policy: pick(["All", "All", "All", "New"]),
     writers: 1 + (random() % 3),
+    before: random() % 3,
     steps: Array.from({ length: 10 + (random() % 40) }, () => ({ name: pick(names), argument: random() >>> 8 }))
   }
 }
@@ -135,7 +138,7 @@ const newWorld = (history: History, rules: Rules, note: World["note"]): World =>
   policy: history.policy,
   clockNanos: 1000n,
   nextNonce: 0,
-  stream: newStream(history.retention, "life-0"),
+  stream: newStream(history.retention, firstLife),
   databases: [newDatabase(), newDatabase()],
   writers: Array.from({ length: history.writers }, (_, index) => writer.newWriter(index)),
   target: 0,
@@ -144,8 +147,7 @@ const newWorld = (history: History, rules: Rules, note: World["note"]): World =>
   observation: undefined,
   fates: [],
   lost: new Set(),
-  promised: 0,
-  promisedTo: new Map(),
+  exempt: new Set(),
   note
 })
 
@@ -198,9 +200,8 @@ const settle = (world: World) => {
 /** Every message that is still in the stream, and was promised, has its outcome in the current lane. */
 const checkDelivered = (world: World) => {
   const lane = currentLane(world)
-  const promisedFrom = world.promisedTo.get(lane) ?? world.promised
   for (const { id, seq } of world.stream.messages.values()) {
-    if (id >= promisedFrom && world.fates[id]!.promised && !hasOutcome(world, lane, id)) {
+    if (!world.exempt.has(`${lane}:${id}`) && !hasOutcome(world, lane, id)) {
       throw new Violation("Lost", `message ${id} (sequence ${seq}) has no outcome in lane ${lane}`)
     }
   }
@@ -210,6 +211,7 @@ const checkDelivered = (world: World) => {
 export const run = (history: History, rules: Rules, note: World["note"] = () => {}): Violation | undefined => {
   const world = newWorld(history, rules, note)
   try {
+    for (let count = 0; count < history.before; count++) publishOne(world)
     observe(world)
     act(world)
     for (const each of world.writers) writer.start(world, each)

@@ -28,7 +28,7 @@ const specOf = ({ target, policy, stream }: World): EventStream["spec"] => {
     stream: { name: "EVENTS", subjects: ["events.>"], retention: stream.retention },
     consumer: { deliverFrom: { policy } },
     processor: { type: "Telemetry" },
-    target: { postgres: { host: `database-${target}`, database: "app", user: "app" } }
+    target: { postgres: { secretRef: { name: `database-${target}` } } }
   })
   specs.set(key, spec)
   return spec
@@ -46,12 +46,12 @@ const eventStreamOf = (world: World): EventStream => ({
 const createdAsSeen = ({ rules, stream }: World) => (rules.has("Incarnation") ? stream.created : "always")
 
 const wantedHash = (world: World, durable: string) =>
-  configHash(writerConfig(metadata, specOf(world), "EVENTS", durable))
+  configHash(writerConfig(metadata, specOf(world), "EVENTS", durable), specOf(world))
 
 export const observe = (world: World) => {
   const { stream } = world
   const state: StreamState = {
-    config: streamOfSpec(metadata, specOf(world)),
+    config: { ...streamOfSpec(metadata, specOf(world)), metadata: {} }, // not ours: policy New starts behind what is there
     created: createdAsSeen(world),
     messages: stream.messages.size,
     bytes: 0,
@@ -96,7 +96,7 @@ const reportsAsSeen = (world: World, { writers, runningHashes, stream }: Observa
 
 const configAsMade = (world: World, action: Extract<Action, { _tag: "CreateConsumer" }>): ConsumerConfig => {
   const { config, cause } = action
-  if (cause !== "Lost" || world.rules.has("StartAtLowestUncovered")) return config
+  if ((cause !== "Lost" && cause !== "FixedField") || world.rules.has("StartAtLowestUncovered")) return config
   return { ...config, deliver_policy: "by_start_sequence", opt_start_seq: (world.status?.ackFloor ?? 0) + 1 }
 }
 
@@ -110,15 +110,15 @@ const carryOut = (world: World, action: Extract<Action, { _tag: "CreateConsumer"
     return false
   }
   world.note(`  operator makes ${config.name} from ${config.opt_start_seq ?? 1}: ${action.cause}`)
-  if (action.cause !== "Lost" && action.cause !== "FixedField") {
-    world.promised = config.opt_start_seq === undefined ? 0 : world.fates.length
-  }
   return true
 }
 
+/** A setting that makes the operator replace a durable. */
+const unfit = "none" as ConsumerConfig["ack_policy"]
+
 /**
  * The audit: when a message without an outcome lies behind the durable's position, where nobody would deliver it, or the
- * position is beyond the end of the stream, the durable is made again from the lowest such message, as if it were lost.
+ * position is beyond the end of the stream, the durable is replaced from the lowest such message, as one that can't be used.
  */
 const audited = (world: World, observation: Observation): Observation => {
   const { consumers, writers, stream } = observation
@@ -128,7 +128,9 @@ const audited = (world: World, observation: Observation): Observation => {
   if (!hole && current.delivered <= stream.lastSequence) return observation
   return {
     ...observation,
-    consumers: [],
+    consumers: consumers.map((consumer) =>
+      consumer === current ? { ...current, config: { ...current.config, ack_policy: unfit } } : consumer
+    ),
     writers: writers.map((report) => ({
       ...report,
       lowestUncovered: report.lowestUncovered && Math.min(report.lowestUncovered, report.hole ?? Infinity)

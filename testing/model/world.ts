@@ -104,8 +104,8 @@ export interface Observation {
 /** A message's fate outside the database. */
 export interface Fate {
   readonly message: Message
-  /** False when no rule says that it is to be written. */
-  readonly promised: boolean
+  /** The stream was born again before it was published. */
+  readonly laterLife: boolean
   /** The stream itself removed it: age, purge, deletion, lost store. */
   goneFromStream: boolean
 }
@@ -127,9 +127,8 @@ export interface World {
   readonly fates: Array<Fate>
   /** `lane:id` of outcomes that a failover lost after they were committed. */
   readonly lost: Set<string>
-  /** First message id that the start policy promises: to a lane that starts now, and to those that have started. */
-  promised: number
-  readonly promisedTo: Map<string, number>
+  /** `lane:id` of messages that were there before the lane's start, where the policy is New. */
+  readonly exempt: Set<string>
   /** Told what happens, when someone wants to read a history. */
   readonly note: (text: string) => void
 }

@@ -1,4 +1,4 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { MessageType } from "./protobuf.ts"
 import { decodeProtobuf, messageType } from "./protobuf.ts"
@@ -58,7 +58,7 @@ describe("protobuf", () => {
     ["0a 01 e9", { text: "\uFFFD" }],
     ["0a 02 6100", { text: "a\uFFFD" }],
     ["0a 04 efbbbf61", { text: "\uFEFFa" }],
-    ["12 02 00ff", { bytes: Uint8Array.of(0, 255) }],
+    ["12 02 00ff", { bytes: Buffer.from([0, 255]) }],
     ["18 01", { flag: true }],
     ["18 00", { flag: false }],
     ["20 ffffffffffffffffff01", { int32: -1 }],

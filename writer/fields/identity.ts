@@ -27,9 +27,6 @@ export const generatedId = (table: string, identity: string, row: number): strin
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/
 
-/** Whether text is a UUID in its usual form, any case. */
-export const isUuid = (text: string): boolean => uuid.test(text.toLowerCase())
-
 /** Id of a row that the payload names: a UUID as it is, other text hashed. Case does not matter. */
 export const payloadId = (table: string, id: string): string =>
-  isUuid(id) ? id.toLowerCase() : uuidV5(`${table}:id:${id.toLowerCase()}`)
+  uuid.test(id.toLowerCase()) ? id.toLowerCase() : uuidV5(`${table}:id:${id.toLowerCase()}`)

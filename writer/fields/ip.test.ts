@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from "node:net"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { expect, it } from "vitest"
 import { hasNoHostBits, parseNetwork } from "./ip.ts"
 

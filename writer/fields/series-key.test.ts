@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { canonicalJson, compareBytes } from "./canonical-json.ts"
 import { bareOtelSeriesKey, metricSeriesKey, metricSeriesText, otelSeriesKey } from "./series-key.ts"

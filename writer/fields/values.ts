@@ -60,7 +60,7 @@ export const narrowed = (n: bigint): number | bigint => {
 
 /** Integer of a number (cut toward zero) or of digits, a bigint beyond ±2^53; null for anything else. */
 export const integer = (value: Maybe): number | bigint | null => {
-  if (typeof value === "bigint") return value
+  if (typeof value === "bigint") return narrowed(value)
   if (typeof value === "number") {
     if (!Number.isFinite(value)) return null
     const whole = Math.trunc(value)

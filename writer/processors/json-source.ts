@@ -63,16 +63,12 @@ export const messageValue = (
   source: Exclude<Source, { readonly _tag: "Pointer" | "Time" | "Constant" }>,
   message: Message
 ): JsonValue | undefined => {
-  switch (source._tag) {
-    case "Header": {
-      const value = message.header(source.name)
-      return value === undefined ? undefined : storable(value)
-    }
-    case "Subject":
-      return message.subject
-    case "SubjectToken":
-      return message.subject.split(".")[source.position - 1]
-    case "Sequence":
-      return message.seq
-  }
+  if (source._tag === "Sequence") return message.seq
+  const text =
+    source._tag === "Header"
+      ? message.header(source.name)
+      : source._tag === "Subject"
+        ? message.subject
+        : message.subject.split(".")[source.position - 1]
+  return text === undefined ? undefined : storable(text)
 }

@@ -1,17 +1,20 @@
 import type { Batch, TableRows } from "../batch.ts"
 import type { Table } from "../tables/table.ts"
+import { type Shape, shapeStatement } from "./catalog.ts"
 import { makeBatchEncoder } from "./copy.ts"
 import { deadLetterRows, deadLettersOf } from "./deadletter.ts"
 import { type Entry, recordsOf } from "./ledger.ts"
 import { deadLetterTable } from "./schema.ts"
-import { copyStatement, ledgerStatement, setTimeouts, stageStatements, type Timeouts } from "./statements.ts"
+import { copyStatement, ledgerStatement, lockStatement, setTimeouts, stageStatements, type Timeouts } from "./statements.ts"
 import type { Written } from "./store.ts"
 
-/** What stays the same from batch to batch. */
+/** What stays the same from batch to batch, until a table changes. */
 export interface Target {
   /** Of tables that name none, and of the store's own. */
   readonly schema: string
   readonly tables: ReadonlyArray<Table>
+  /** Parallel to `tables`. */
+  readonly shapes: ReadonlyArray<Shape>
   readonly timeouts: Timeouts
   /** Number of this writer in the ledger, for people. */
   readonly writer: number
@@ -20,7 +23,7 @@ export interface Target {
 /** One statement of a batch's transaction, with its part in it. */
 export interface Step {
   readonly sql: string
-  readonly part: "Settings" | "Stage" | "Copy" | "Merge" | "DeadLetters" | "Ledger"
+  readonly part: "Settings" | "Lock" | "Shape" | "Stage" | "Copy" | "Merge" | "DeadLetters" | "Ledger"
   /** Index of the target table. */
   readonly table?: number
   /** Data of a COPY. */
@@ -80,13 +83,16 @@ export const planBatch = (
 ): BatchPlan => {
   const { schema, tables } = target
   const withRows = chosen.filter((index) => batch.outcomes[index]!._tag === "Rows")
-  const before: Array<Step> = [{ sql: setTimeouts(target.timeouts), part: "Settings" }]
-  const steps: Array<Step> = []
+  const steps: Array<Step> = [{ sql: setTimeouts(target.timeouts), part: "Settings" }]
   let stagedRows = 0
   for (const [i, table] of tables.entries()) {
     const rows = batch.tables[i]!
     const data = slices(rows, withRows)
     if (data.length === 0) continue
+    steps.push(
+      { sql: lockStatement(table, schema), part: "Lock", table: i },
+      { sql: shapeStatement(target.shapes[i]!), part: "Shape", table: i }
+    )
     if (!staged.has(i)) {
       steps.push({ sql: copyStatement(table, schema), part: "Copy", table: i, data: withFrame(data) })
       continue
@@ -121,7 +127,7 @@ export const planBatch = (
   const records = recordsOf(entries)
   steps.push({ sql: ledgerStatement(schema, lane.id, lane.rollbacks, records, target.writer), part: "Ledger" })
   return {
-    steps: [...before, ...steps],
+    steps,
     written: {
       messages: sum(records.map((record) => record.messages)),
       rows: sum(records.map((record) => record.rows)),

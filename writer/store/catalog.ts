@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { PostgresFailure, Session } from "../../platform/postgres.ts"
 import { type FoundTable, tableProblems } from "../tables/check.ts"
 import type { Table } from "../tables/table.ts"
-import { DatabaseMisconfigured } from "./errors.ts"
+import { type DatabaseError, DatabaseMisconfigured, DatabaseUnavailable } from "./errors.ts"
 import { storeTables } from "./schema.ts"
 
 /** What the database's catalogs say: the server, and the tables as they are. */
@@ -24,38 +24,49 @@ const facts = `\
 SELECT current_setting('server_version') AS version,
   (SELECT system_identifier::text FROM pg_control_system()) AS database,
   -- The control file still has the old timeline shortly after a promotion; the name of the current WAL file has the new one.
-  ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 AS timeline,
+  CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END AS timeline,
   current_setting('client_encoding') AS encoding,
   (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
   (SELECT nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'timescaledb') AS timescale_schema,
   EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_gist,
   (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') AS has_lz4`
 
-/** Fails for a database of another encoding, because the texts of binary COPY are UTF-8. */
-export const readServer = (session: Session): Effect.Effect<ServerFacts, PostgresFailure | DatabaseMisconfigured> =>
-  Effect.flatMap(session.query(facts), ([row]) => {
+/** Fails for a standby, and for a database of another encoding than the texts of binary COPY have. */
+export const readServer = (session: Session): Effect.Effect<ServerFacts, PostgresFailure | DatabaseError> =>
+  Effect.gen(function* () {
+    const [row] = yield* session.query(facts)
+    if (row.timeline === null) {
+      return yield* new DatabaseUnavailable({
+        reason: "TargetUnreachable",
+        sqlstate: "25006",
+        detail: "a standby that only reads, wanted the primary: a failover is under way, or the address is wrong",
+        shrink: false
+      })
+    }
     if (row.encoding !== "UTF8") {
-      return Effect.fail(
-        new DatabaseMisconfigured({
-          reason: "SchemaMismatch",
-          sqlstate: null,
-          detail: `wanted a database of encoding UTF8, found ${row.encoding}; create the database with encoding UTF8`
-        })
-      )
+      return yield* new DatabaseMisconfigured({
+        reason: "SchemaMismatch",
+        sqlstate: null,
+        detail: `wanted a database of encoding UTF8, found ${row.encoding}; create the database with encoding UTF8`
+      })
     }
     const version = /^[\d.]+\w*/.exec(row.version)?.[0] ?? row.version
-    return Effect.succeed({
+    return {
       product: `PostgreSQL ${version}${row.timescale === null ? "" : `, TimescaleDB ${row.timescale}`}`,
       database: row.database,
       timeline: Number(row.timeline),
       timescaleSchema: row.timescale_schema,
       hasGist: row.has_gist,
       hasLz4: row.has_lz4 ?? false
-    })
+    }
   })
 
+/** Another number for other columns or types. */
+const columnsHash = "sum(hashtextextended(attname::text, atttypid::int8))"
+
 const tables = `\
-SELECT n.nspname AS schema, c.relname AS name,
+SELECT n.nspname AS schema, c.relname AS name, c.oid::text AS oid,
+  (SELECT ${columnsHash} FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)::text AS hash,
   (SELECT json_agg(json_build_object(
       'name', a.attname,
       'type', format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, NULL),
@@ -69,7 +80,20 @@ SELECT n.nspname AS schema, c.relname AS name,
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL) AS unique_keys
 FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
 JOIN pg_namespace n ON n.nspname = wanted.schema
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind IN ('r', 'p', 'v', 'f')`
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relkind IN ('r', 'p')`
+
+/** What a table looked like when it was found to fit. */
+export interface Shape {
+  readonly oid: string
+  readonly hash: string
+}
+
+/**
+ * Fails with 22012 (division by zero) when the table has other columns than when it was checked: binary COPY would store
+ * nonsense in a column of another type. To be run with the table locked, which keeps the columns as they are until commit.
+ */
+export const shapeStatement = ({ oid, hash }: Shape): string =>
+  `SELECT 1 / (${columnsHash} = ${hash})::int FROM pg_attribute WHERE attrelid = ${oid} AND attnum > 0`
 
 interface Name {
   readonly schema: string
@@ -82,12 +106,15 @@ const keyOf = ({ schema, name }: Name) => JSON.stringify([schema, name])
 const readTables = (
   session: Session,
   names: ReadonlyArray<Name>
-): Effect.Effect<(name: Name) => FoundTable | undefined, PostgresFailure> =>
+): Effect.Effect<(name: Name) => (FoundTable & Shape) | undefined, PostgresFailure> =>
   Effect.map(
     session.query(tables, [names.map(({ schema }) => schema), names.map(({ name }) => name)]),
     (rows) => {
-      const found = new Map<string, FoundTable>(
-        rows.map((row) => [keyOf(row), { columns: row.columns, uniqueKeys: row.unique_keys }])
+      const found = new Map<string, FoundTable & Shape>(
+        rows.map((row) => [
+          keyOf(row),
+          { columns: row.columns, uniqueKeys: row.unique_keys, oid: row.oid, hash: row.hash }
+        ])
       )
       return (name) => found.get(keyOf(name))
     }
@@ -95,6 +122,8 @@ const readTables = (
 
 /** How far the database is from what the writer needs. */
 export interface Inspection {
+  /** Of the target tables that exist, in their order. */
+  readonly shapes: ReadonlyArray<Shape>
   /** Target tables that do not exist. */
   readonly absent: ReadonlyArray<Table>
   /** Names of the store's tables that do not exist. */
@@ -120,6 +149,7 @@ export const inspect = (
     })
     const present = target.filter((table) => find(nameOf(table)) !== undefined)
     return {
+      shapes: present.map((table) => find(nameOf(table))!),
       absent: target.filter((table) => !present.includes(table)),
       absentOfStore: storeTables.map(({ name }) => name).filter((name) => find({ schema, name }) === undefined),
       problems: [...storeProblems, ...present.flatMap((table) => tableProblems(table, find(nameOf(table))))]

@@ -1,6 +1,7 @@
 import { Effect, Exit, Scope, Semaphore } from "effect"
 import { type ConnectOptions, connectPostgres, PostgresFailure, type Session } from "../../platform/postgres.ts"
 import type { PostgresOptions, PostgresSettingsInvalid } from "../../platform/postgres-settings.ts"
+import { DatabaseUnavailable } from "./errors.ts"
 import { reactionTo } from "./sqlstate.ts"
 
 /** A place for one connection, which is opened at its first use and again after it broke. Uses wait for each other. */
@@ -12,8 +13,9 @@ export interface Slot {
 
 /** Whether the connection is of no use after this failure: it is broken, or leads to a server that can't be written to. */
 const breaks = (error: unknown): boolean =>
-  error instanceof PostgresFailure &&
-  reactionTo({ sqlstate: error.sqlstate, constraint: error.constraint, ledger: false })._tag === "Unreachable"
+  error instanceof PostgresFailure
+    ? reactionTo({ sqlstate: error.sqlstate, constraint: error.constraint, ledger: false })._tag === "Unreachable"
+    : error instanceof DatabaseUnavailable && error.reason === "TargetUnreachable"
 
 /** A slot whose connection closes with the scope. */
 export const makeSlot = (

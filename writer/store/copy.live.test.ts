@@ -110,7 +110,7 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
         tables: encoder.take()
       }
       const plan = planBatch(
-        { schema: "public", tables: [everyType], timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 }, writer: 1 },
+        { schema: "public", tables: [everyType], shapes: [{ oid: "0", hash: "0" }], timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 }, writer: 1 },
         { id: 1, stream: "S", rollbacks: 0 },
         batch,
         rows.map((_, i) => i),

@@ -2,7 +2,7 @@ import { Effect, Layer } from "effect"
 import type { HostMap } from "../../platform/hosts.ts"
 import type { PostgresOptions } from "../../platform/postgres-settings.ts"
 import type { Table } from "../tables/table.ts"
-import { inspect, readServer, requireFit } from "./catalog.ts"
+import { readServer } from "./catalog.ts"
 import { compact } from "./compaction.ts"
 import { makeSlot } from "./connection.ts"
 import { lowestUncovered, readCoverage, resolveCoverage } from "./coverage.ts"
@@ -14,7 +14,7 @@ import { laneTable, ledgerTable } from "./schema.ts"
 import { qualified } from "./sql.ts"
 import type { Timeouts } from "./statements.ts"
 import { Store, type Totals, type Written } from "./store.ts"
-import { makeWrite } from "./write.ts"
+import { makeBatchWriter } from "./write.ts"
 
 export interface StoreOptions {
   readonly postgres: PostgresOptions & Timeouts
@@ -28,6 +28,9 @@ export interface StoreOptions {
 
 /** How long beyond statement_timeout the client waits for an answer before it gives the connection up. */
 const answerSlackMillis = 5_000
+
+/** unique_violation, exclusion_violation */
+const sameKey = ["23505", "23P01"]
 
 const nothing: Written = { messages: 0, rows: 0, conflicts: 0, deadLettered: 0, dropped: 0 }
 
@@ -56,7 +59,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
       }
       const batches = yield* makeSlot(postgres, settings)
       const upkeep = yield* makeSlot(postgres, settings)
-      const writeBatch = makeWrite({ schema, tables, timeouts, writer: process.pid }, batches, upkeep)
+      const writer = makeBatchWriter({ schema, tables, timeouts, writer: process.pid }, batches, upkeep)
       /** By lane: its `rollbacks` when coverage was last read. A commit under another number is refused. */
       const rollbacks = new Map<number, number>()
 
@@ -66,7 +69,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             batches.use((session) =>
               Effect.gen(function* () {
                 const server = yield* readServer(session)
-                yield* requireFit(schema, yield* inspect(session, schema, tables))
+                yield* writer.verify(session)
                 const opened = yield* openLane(session, schema, timeouts, server, request)
                 rollbacks.set(opened.lane.id, opened.rollbacks)
                 return opened.lane
@@ -88,14 +91,22 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
           Effect.gen(function* () {
             const chosen = distinct(batch.deliveries, selected)
             if (chosen.length === 0) return nothing
-            if (rollbacks.get(lane.id) === 0) return yield* writeBatch(lane, 0, batch, chosen)
-            // The stream used numbers twice. What was set aside is not part of the ledger's own check: look first.
             const messages = chosen.map((index) => batch.deliveries[index]!)
-            const read = yield* translated(
-              batches.use((session) => readCoverage(session, schema, lane.id, messages))
+            const requireOpen = Effect.gen(function* () {
+              const read = yield* translated(
+                batches.use((session) => readCoverage(session, schema, lane.id, messages))
+              )
+              if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
+              return read.rollbacks
+            })
+            // Once the stream has used numbers twice, what was set aside counts too, and the ledger's own check is not of it.
+            const known = rollbacks.get(lane.id) === 0 ? 0 : yield* requireOpen
+            return yield* writer.write(lane, known, batch, chosen).pipe(
+              Effect.tapError((error) =>
+                // The row with the same key may be this very message's, of a commit whose answer was lost.
+                error._tag === "RowRefused" && sameKey.includes(error.sqlstate) ? requireOpen : Effect.void
+              )
             )
-            if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
-            return yield* writeBatch(lane, read.rollbacks, batch, chosen)
           }),
 
         lowestUncovered: (lane, stream) =>

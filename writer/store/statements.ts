@@ -34,6 +34,15 @@ const copyInto = (name: string, table: Table) => `COPY ${name} (${columnNames(ta
 export const copyStatement = (table: Table, schema: string): string =>
   copyInto(qualified(table.schema ?? schema, table.name), table)
 
+/**
+ * The lock that COPY and INSERT take anyway, taken before the table is looked at. Without its partitions: chunks of a
+ * hypertable are many.
+ *
+ * @param schema of tables that name none
+ */
+export const lockStatement = (table: Table, schema: string): string =>
+  `LOCK TABLE ONLY ${qualified(table.schema ?? schema, table.name)} IN ROW EXCLUSIVE MODE`
+
 /** A table for the rows of a batch that may meet rows with the same key. */
 export interface Stage {
   readonly create: string

@@ -5,8 +5,9 @@ import type { Batch } from "../batch.ts"
 import { die, due } from "../failpoints.ts"
 import type { Table } from "../tables/table.ts"
 import { type BatchPlan, deliveryAtLine, planBatch, type Step, type Target } from "./batch-plan.ts"
+import { inspect, requireFit } from "./catalog.ts"
 import type { Slot } from "./connection.ts"
-import { type DatabaseError, LedgerConflict, RowRefused } from "./errors.ts"
+import { type DatabaseError, DatabaseMisconfigured, LedgerConflict, RowRefused } from "./errors.ts"
 import { databaseError, describe } from "./failure.ts"
 import { reactionTo } from "./sqlstate.ts"
 import type { Timeouts } from "./statements.ts"
@@ -25,7 +26,7 @@ const scriptOf = (plan: BatchPlan): Script => {
 
 /** A failed attempt, and the statement that failed; none when there was no connection. */
 interface Failed {
-  readonly failure: PostgresFailure | PostgresSettingsInvalid
+  readonly failure: PostgresFailure | PostgresSettingsInvalid | DatabaseMisconfigured
   readonly step: Step | undefined
 }
 
@@ -42,12 +43,14 @@ const errorOf = (
   batch: Batch,
   chosen: ReadonlyArray<number>
 ): DatabaseError | RowRefused | LedgerConflict => {
+  if (failure instanceof DatabaseMisconfigured) return failure
   if (!(failure instanceof PostgresFailure)) return databaseError(failure)
   const { sqlstate, constraint } = failure
   const reaction = reactionTo({ sqlstate, constraint, ledger: step?.part === "Ledger" })
   if (reaction._tag === "LedgerConflict") return new LedgerConflict({ lane: lane.id })
-  // A deferred constraint speaks up at commit, with the last statement.
-  if (reaction._tag !== "Row" || sqlstate === null || step?.part === "DeadLetters") return databaseError(failure)
+  // Other steps hold no value of a row; but the last one commits, which is when a deferred constraint speaks up.
+  const ofRow = step?.part === "Copy" || step?.part === "Merge" || step?.part === "Ledger"
+  if (reaction._tag !== "Row" || sqlstate === null || !ofRow) return databaseError(failure)
   const line = step?.part === "Copy" ? /, line (\d+)/.exec(failure.context ?? "")?.[1] : undefined
   return new RowRefused({
     sqlstate,
@@ -75,56 +78,76 @@ const endFrozen = (session: Session, timeouts: Timeouts) =>
 const tablesOf = (tables: ReadonlyArray<Table>, ...modes: ReadonlyArray<Table["conflict"]["mode"]>): ReadonlySet<number> =>
   new Set(tables.flatMap(({ conflict }, i) => (modes.includes(conflict.mode) ? [i] : [])))
 
-/**
- * Writes batches of a target.
- *
- * @param batches connection for the batches
- * @param upkeep another one
- */
-export const makeWrite = (target: Target, batches: Slot, upkeep: Slot) => {
-  const alwaysStaged = tablesOf(target.tables, "Upsert")
-  const stageable = tablesOf(target.tables, "Upsert", "InsertIgnore")
+/** The table is not as it was when it was last checked. */
+const tableChanged = ({ failure, step }: Failed): boolean =>
+  failure instanceof PostgresFailure && failure.sqlstate === "22012" && step?.part === "Shape"
 
-  const attempt = (
-    lane: Lane,
-    rollbacks: number,
-    batch: Batch,
-    chosen: ReadonlyArray<number>,
-    staged: ReadonlySet<number>
-  ): Effect.Effect<Written, Failed> => {
-    const plan = planBatch(target, { ...lane, rollbacks }, batch, chosen, staged)
-    return batches.use((session) => session.run(scriptOf(plan))).pipe(
-      Effect.map((counts) => {
-        const merged = plan.steps.reduce((sum, step, i) => (step.part === "Merge" ? sum + counts[i]! : sum), 0)
-        return { ...plan.written, conflicts: plan.stagedRows - merged }
-      }),
-      Effect.mapError((failure) => ({
-        failure,
-        step: failure instanceof PostgresFailure ? plan.steps[failure.statement] : undefined
-      }))
-    )
-  }
-
+/** Writing of batches, over one connection. */
+export interface BatchWriter {
+  /** Checks that the tables are what the processor writes; to be called once before the first batch. */
+  readonly verify: (session: Session) => Effect.Effect<void, PostgresFailure | DatabaseMisconfigured>
   /**
    * @param rollbacks the lane's `rollbacks` under which coverage was read
    * @param chosen indices of the deliveries, each sequence once; not empty
    */
-  return (
+  readonly write: (
     lane: Lane,
     rollbacks: number,
     batch: Batch,
     chosen: ReadonlyArray<number>
-  ): Effect.Effect<Written, DatabaseError | RowRefused | LedgerConflict> =>
-    attempt(lane, rollbacks, batch, chosen, alwaysStaged).pipe(
+  ) => Effect.Effect<Written, DatabaseError | RowRefused | LedgerConflict>
+}
+
+/**
+ * @param batches connection for the batches
+ * @param upkeep another one
+ */
+export const makeBatchWriter = (fixed: Omit<Target, "shapes">, batches: Slot, upkeep: Slot): BatchWriter => {
+  const { schema, tables, timeouts } = fixed
+  const alwaysStaged = tablesOf(tables, "Upsert")
+  const stageable = tablesOf(tables, "Upsert", "InsertIgnore")
+  let target: Target = { ...fixed, shapes: [] }
+
+  const verify: BatchWriter["verify"] = (session) =>
+    Effect.gen(function* () {
+      const inspection = yield* inspect(session, schema, tables)
+      yield* requireFit(schema, inspection)
+      target = { ...fixed, shapes: inspection.shapes }
+    })
+
+  const write: BatchWriter["write"] = (lane, rollbacks, batch, chosen) => {
+    const attempt = (staged: ReadonlySet<number>): Effect.Effect<Written, Failed> =>
+      Effect.suspend(() => {
+        const plan = planBatch(target, { ...lane, rollbacks }, batch, chosen, staged)
+        return batches.use((session) => session.run(scriptOf(plan))).pipe(
+          Effect.map((counts) => {
+            const merged = plan.steps.reduce((sum, step, i) => (step.part === "Merge" ? sum + counts[i]! : sum), 0)
+            return { ...plan.written, conflicts: plan.stagedRows - merged }
+          }),
+          Effect.mapError((failure) => ({
+            failure,
+            step: failure instanceof PostgresFailure ? plan.steps[failure.statement] : undefined
+          }))
+        )
+      })
+    return attempt(alwaysStaged).pipe(
+      Effect.catchIf(tableChanged, () =>
+        batches.use(verify).pipe(
+          Effect.mapError((failure) => ({ failure, step: undefined })),
+          Effect.andThen(attempt(alwaysStaged))
+        )
+      ),
       Effect.catchIf(
         (failed) => metSameKey(failed, stageable),
-        () => attempt(lane, rollbacks, batch, chosen, stageable)
+        () => attempt(stageable)
       ),
       Effect.tapError(({ failure }) =>
         failure instanceof PostgresFailure && failure.sqlstate === "55P03"
-          ? Effect.ignore(upkeep.use((session) => endFrozen(session, target.timeouts)))
+          ? Effect.ignore(upkeep.use((session) => endFrozen(session, timeouts)))
           : Effect.void
       ),
       Effect.mapError((failed) => errorOf(failed, lane, batch, chosen))
     )
+  }
+  return { verify, write }
 }
