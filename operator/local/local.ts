@@ -44,26 +44,35 @@ const exitOnSecondSignal = Effect.acquireRelease(
 )
 
 /** How long a backlog may take to be written when the time is up. */
-const settleTime = "15 seconds"
+const settleTime = "10 seconds"
 
-const describe = (object: KubeObject): string | undefined => {
-  const name = `${object.metadata.namespace}/${object.metadata.name}`
-  const ready = readyCondition(object)
-  if (!isReady(object)) return `${name} is not ready: ${ready ? `${ready.reason}: ${ready.message}` : "no status yet"}`
-  return lagOf(object) === "0" ? undefined : `${name} has a lag of ${lagOf(object)}`
+interface Shortfall {
+  readonly kind: "NotReady" | "Lag"
+  readonly text: string
 }
 
-const problems = Effect.gen(function* () {
+const shortfall = (object: KubeObject): ReadonlyArray<Shortfall> => {
+  const name = `${object.metadata.namespace}/${object.metadata.name}`
+  const { reason = "Progressing", message = "no status yet" } = readyCondition(object) ?? {}
+  if (!isReady(object)) return [{ kind: "NotReady", text: `${name} is not ready: ${reason}: ${message}` }]
+  return lagOf(object) === "0" ? [] : [{ kind: "Lag", text: `${name} has a lag of ${lagOf(object)}` }]
+}
+
+const shortfalls = Effect.gen(function* () {
   const kube = yield* Kube
-  const objects = yield* Effect.orDie(kube.list(EventStreams, {}))
-  return objects.map(describe).filter((problem) => problem !== undefined)
+  return (yield* Effect.orDie(kube.list(EventStreams, {}))).flatMap(shortfall)
 })
 
+/** Looks again and again until it is so, and gives what was found then. */
+const lookUntil = (is: (found: ReadonlyArray<Shortfall>) => boolean) =>
+  shortfalls.pipe(Effect.tap(Effect.sleep("100 millis")), Effect.repeat({ until: is }))
+
 /** Waits until every EventStream is ready and has no lag. */
-export const awaitWell: Effect.Effect<void, never, Kube> = problems.pipe(
-  Effect.delay("100 millis"),
-  Effect.repeat({ until: (found) => found.length === 0 }),
-  Effect.asVoid
+export const awaitWell: Effect.Effect<void, never, Kube> = Effect.asVoid(lookUntil((found) => found.length === 0))
+
+/** Waits while there is only a backlog to be written. */
+const awaitBacklog = lookUntil(
+  (found) => !found.some(({ kind }) => kind === "Lag") || found.some(({ kind }) => kind === "NotReady")
 )
 
 const showTable = Effect.fnUntraced(function* (screen: Screen) {
@@ -108,8 +117,8 @@ const session = Effect.fnUntraced(function* (
   const timeLeft = Math.max(0, started + options.forMillis - Date.now())
   yield* Effect.raceFirst(Effect.sleep(timeLeft), platform.broken)
   const found = guest ? yield* guest.conclude : []
-  yield* Effect.timeoutOption(awaitWell, settleTime)
-  const all = [...(yield* problems), ...found]
+  yield* Effect.timeoutOption(awaitBacklog, settleTime)
+  const all = [...(yield* shortfalls).map(({ text }) => text), ...found]
   if (all.length > 0) return yield* new NotWell({ problems: all })
 })
 
