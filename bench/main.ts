@@ -10,9 +10,15 @@ import { encodeRows, workloads } from "./workload.ts"
 import { bundle } from "./writer.ts"
 
 const flags = {
-  rounds: Flag.Int("rounds").pipe(Flag.withDefault(3), Flag.withDescription("Measurements of each kind; the figures are their medians.")),
+  rounds: Flag.Int("rounds").pipe(
+    Flag.withDefault(3),
+    Flag.withDescription("Measurements of each kind; the figures are their medians.")
+  ),
   messages: Flag.Int("messages").pipe(Flag.withDefault(300_000), Flag.withDescription("Messages in the stream.")),
-  workload: Flag.Literals("workload", ["W1"]).pipe(Flag.withDefault("W1" as const), Flag.withDescription("What is written.")),
+  workload: Flag.Literals("workload", ["W1"]).pipe(
+    Flag.withDefault("W1" as const),
+    Flag.withDescription("What is written.")
+  ),
   profile: Flag.String("profile").pipe(
     Flag.optional,
     Flag.withDescription("Folder for CPU profiles of the writer, which slow it down a little.")

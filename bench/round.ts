@@ -86,14 +86,19 @@ const verify = async (client: pg.Client, setting: Setting) => {
   )
   const { rows: count, distinct, dead } = rows[0]!
   if (Number(count) !== messages || Number(distinct) !== messages || Number(dead) !== 0) {
-    throw new Invalid({ detail: `wanted ${messages} rows, found ${count}, ${distinct} of them distinct, and ${dead} dead letters` })
+    throw new Invalid({
+      detail: `wanted ${messages} rows, found ${count}, ${distinct} of them distinct, and ${dead} dead letters`
+    })
   }
 }
 
 const createDurable = async ({ servers, workload, spec, stream }: Setting, nonce: string) => {
   const incarnation = incarnationOf(stream.name, stream.created)
   const durable = durableName(workload.key, spec, incarnation, nonce)
-  await servers.manager.consumers.add(stream.name, newConsumer(workload.key, spec, durable, { at: 1, first: 1 }, 1) as never)
+  await servers.manager.consumers.add(
+    stream.name,
+    newConsumer(workload.key, spec, durable, { at: 1, first: 1 }, 1) as never
+  )
   return durable
 }
 
@@ -139,7 +144,9 @@ const measureWriter = Effect.fnUntraced(function* (setting: Setting, nonce: stri
     const failure = writer.failure()
     if (failure !== undefined) return yield* new Invalid({ detail: `the writer ended:\n${failure}` })
     if (now.seconds - launched > longestSeconds) {
-      return yield* new Invalid({ detail: `not drained within ${longestSeconds} s, ${info.num_pending} messages pending` })
+      return yield* new Invalid({
+        detail: `not drained within ${longestSeconds} s, ${info.num_pending} messages pending`
+      })
     }
     yield* Effect.sleep(pollMillis)
   }
@@ -166,10 +173,7 @@ const measureCopy = Effect.fnUntraced(function* (setting: Setting) {
 export const measureRound = Effect.fnUntraced(function* (setting: Setting, index: number) {
   const writer = measureWriter(setting, `r${index}`)
   const copy = measureCopy(setting)
-  const measured =
-    index % 2 === 0
-      ? yield* Effect.all({ writer, copy })
-      : yield* Effect.all({ copy, writer })
+  const measured = index % 2 === 0 ? yield* Effect.all({ writer, copy }) : yield* Effect.all({ copy, writer })
   return {
     rows: setting.messages,
     ...measured.writer,

@@ -65,7 +65,9 @@ export const startServers = Effect.fnUntraced(function* (databaseUrl: string | u
   const { pid, version, timescale } = rows[0]!
   const postmasterPid = parentOf(pid)
   if (postmasterPid === undefined) {
-    return yield* Effect.die(new Error(`wanted PostgreSQL on this machine, found no process ${pid}; its CPU can't be measured`))
+    return yield* Effect.die(
+      new Error(`wanted PostgreSQL on this machine, found no process ${pid}; its CPU can't be measured`)
+    )
   }
   return {
     nats,

@@ -16,7 +16,7 @@ import { type Arrived, queryArrived } from "./report.ts"
 const quickstart = relative(process.cwd(), join(import.meta.dirname, "..", "examples", "quickstart"))
 
 /** When the database is asked for the first time: by then every source has published. */
-const reportAfter = "8 seconds"
+const reportAfter = "5 seconds"
 
 /** What is not as it should be of what came since `before`; earlier runs may have left anything. */
 const mistakes = (before: Arrived, { rows, deadLetters }: Arrived): ReadonlyArray<string> => {

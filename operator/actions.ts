@@ -1,12 +1,12 @@
 import { Effect } from "effect"
 import type { Reason } from "../crds/conditions.ts"
 import type { EventStream } from "../crds/eventstream.ts"
-import type { Note } from "./events.ts"
+import { type Note, record } from "./events.ts"
 import { type Account, JetStreamError } from "./jetstream.ts"
 import { Deployments, EventStreams, Kube, type KubeError, type KubeObject } from "./kube.ts"
 import { OperatorMetrics } from "./metrics.ts"
 import { natsProblem } from "./observe.ts"
-import type { Action, Cause, Problem } from "./plan/action.ts"
+import { type Action, type Cause, isJetStreamAction, type JetStreamAction, type Problem } from "./plan/action.ts"
 import { AppliedHashAnnotation, ConfigHashAnnotation, OwnerMark, ownerOf } from "./specs/names.ts"
 
 /** Refusals of the API server that no retry gets around; others may pass. */
@@ -40,10 +40,10 @@ export const problemOf = (action: Action, error: KubeError | JetStreamError): Pr
     ? kubeProblem(error)
     : jetStreamProblem(action._tag.endsWith("Consumer") ? "Consumer" : "Stream", error)
 
-const changed = (cause: Cause, what: string, fields: object): Note =>
+const updated = (cause: Cause, reason: "StreamUpdated" | "ConsumerUpdated", name: string, fields: object): Note =>
   cause === "Drift"
-    ? { type: "Normal", reason: "DriftRepaired", note: `${what}: put back ${Object.keys(fields).join(", ")}` }
-    : { type: "Normal", reason: "StreamUpdated", note: `${what}: changed ${Object.keys(fields).join(", ")}` }
+    ? { type: "Normal", reason: "DriftRepaired", note: `${name}: put back ${Object.keys(fields).join(", ")}` }
+    : { type: "Normal", reason, note: `${name}: changed ${Object.keys(fields).join(", ")}` }
 
 const configOf = (deployment: KubeObject | undefined) =>
   (deployment?.["spec"] as { template?: { metadata?: KubeObject["metadata"] } } | undefined)?.template?.metadata
@@ -82,11 +82,7 @@ const createConsumer = Effect.fnUntraced(function* (
 })
 
 /** The note of a step that touches JetStream. */
-const onJetStream = Effect.fnUntraced(function* (
-  eventStream: EventStream,
-  account: Account,
-  action: Exclude<Action, { readonly _tag: "SetFinalizers" | "Apply" | "DeleteObject" | "ReportOrphans" }>
-) {
+const onJetStream = Effect.fnUntraced(function* (eventStream: EventStream, account: Account, action: JetStreamAction) {
   switch (action._tag) {
     case "CreateStream":
       yield* account.createStream(action.config)
@@ -103,7 +99,7 @@ const onJetStream = Effect.fnUntraced(function* (
         })
       }
       yield* account.updateStream(action.name, action.fields)
-      return changed(action.cause, `stream ${action.name}`, action.fields)
+      return updated(action.cause, "StreamUpdated", `stream ${action.name}`, action.fields)
     }
     case "DeleteStream":
       yield* account.deleteStream(action.name)
@@ -123,17 +119,14 @@ const onJetStream = Effect.fnUntraced(function* (
         ...action.fields,
         filter_subjects: action.filterSubjects
       })
-      return changed(action.cause, `durable ${action.name}`, action.fields)
+      return updated(action.cause, "ConsumerUpdated", `durable ${action.name}`, action.fields)
     case "DeleteConsumer":
       yield* account.deleteConsumer(action.stream, action.name)
       return undefined
   }
 })
 
-const onKubernetes = Effect.fnUntraced(function* (
-  object: KubeObject,
-  action: Extract<Action, { readonly _tag: "SetFinalizers" | "Apply" | "DeleteObject" | "ReportOrphans" }>
-) {
+const onKubernetes = Effect.fnUntraced(function* (object: KubeObject, action: Exclude<Action, JetStreamAction>) {
   const kube = yield* Kube
   switch (action._tag) {
     case "SetFinalizers":
@@ -166,30 +159,16 @@ export const carryOut = Effect.fnUntraced(function* (
   account: Account | undefined,
   action: Action
 ) {
-  const kube = yield* Kube
   const metrics = yield* OperatorMetrics
-  let note: Note | undefined
-  switch (action._tag) {
-    case "SetFinalizers":
-    case "Apply":
-    case "DeleteObject":
-    case "ReportOrphans":
-      note = yield* onKubernetes(object, action)
-      break
-    default:
-      if (!account) return yield* Effect.die(new Error(`${action._tag} was planned without NATS`))
-      note = yield* onJetStream(eventStream, account, action)
-  }
+  if (isJetStreamAction(action) && !account)
+    return yield* Effect.die(new Error(`${action._tag} was planned without NATS`))
+  const note: Note | undefined = isJetStreamAction(action)
+    ? yield* onJetStream(eventStream, account!, action)
+    : yield* onKubernetes(object, action)
   if (!note) return
   if (note.reason === "DriftRepaired") {
     const kinds = { UpdateStream: "stream", UpdateConsumer: "consumer", Apply: "deployment" }
     metrics.driftCorrections.inc({ kind: kinds[action._tag as keyof typeof kinds] })
   }
-  yield* kube
-    .event(object, { ...note, action: action._tag })
-    .pipe(
-      Effect.catch((error) =>
-        Effect.logDebug("an Event could not be recorded", { event: note.reason, error: error.message })
-      )
-    )
+  yield* record(object, note, action._tag)
 })

@@ -76,7 +76,11 @@ export class InvalidEnvironment extends Schema.TaggedError<InvalidEnvironment>()
 const sentence = (issue: SchemaIssue.Issue) => {
   const mistakes = new Map<string, string>()
   for (const { path, message } of SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues) {
-    mistakes.set(String(path?.[0]), message.charAt(0).toLowerCase() + message.slice(1))
+    const variable = path?.[0]
+    mistakes.set(
+      typeof variable === "string" ? variable : "environment",
+      message.charAt(0).toLowerCase() + message.slice(1)
+    )
   }
   return Array.from(mistakes, ([variable, mistake]) => `${variable}: ${mistake}`).join("; ")
 }

@@ -1,4 +1,6 @@
+import { Effect } from "effect"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
+import { Kube, type KubeObject } from "./kube.ts"
 import { find, holds } from "./status/conditions.ts"
 
 /** An Event about an EventStream. */
@@ -53,3 +55,11 @@ export const eventsBetween = (
   if (drift) notes.push({ type: "Warning", reason: "DriftDetected", note: drift.message })
   return notes
 }
+
+/** Records an Event. It only tells: that it can't be recorded stops nothing. */
+export const record = Effect.fnUntraced(function* (regarding: KubeObject, note: Note, action: string) {
+  const kube = yield* Kube
+  yield* kube
+    .event(regarding, { ...note, action })
+    .pipe(Effect.catch(({ message }) => Effect.logDebug("an Event was not recorded", { event: note.reason, message })))
+})

@@ -156,7 +156,7 @@ const streamState = (info: StreamInfo): StreamState => ({
   bytes: info.state.bytes,
   firstSequence: info.state.first_seq,
   lastSequence: info.state.last_seq,
-  firstTime: String(info.state.first_ts),
+  firstTime: info.state.first_ts,
   subjects: info.state.num_subjects ?? 0,
   currentReplicas: 1 + (info.cluster?.replicas ?? []).filter((replica) => replica.current).length
 })
@@ -204,22 +204,27 @@ const makeAccount = (
       throw error
     }
   }
-  /** The overlap error names no stream; the user has to know which one. */
-  const namingOverlap = (subjects: ReadonlyArray<string> | undefined, own: string) => (error: JetStreamError) =>
-    error.reason !== "SubjectOverlap"
-      ? Effect.fail(error)
-      : Effect.promise(async () => {
-          const taken: Array<string> = []
-          for (const subject of subjects ?? []) {
-            for (const stream of await manager.streams
-              .names(subject)
-              .next()
-              .catch(() => [])) {
-              if (stream !== own) taken.push(`subject ${subject} is already stored by stream ${stream}`)
-            }
-          }
-          return taken.length > 0 ? taken.join(", ") : error.detail
-        }).pipe(Effect.flatMap((detail) => Effect.fail(new JetStreamError({ ...error, detail }))))
+  /** Which other streams store the subjects; the server's own sentence names none. */
+  const takenBy = async (subjects: ReadonlyArray<string>, own: string): Promise<ReadonlyArray<string>> => {
+    const taken: Array<string> = []
+    for (const subject of subjects) {
+      for (const stream of await manager.streams.names(subject).next()) {
+        if (stream !== own) taken.push(`subject ${subject} is already stored by stream ${stream}`)
+      }
+    }
+    return taken
+  }
+  const namingOverlap = (subjects: ReadonlyArray<string> | undefined, own: string) =>
+    Effect.catch((error: JetStreamError) =>
+      error.reason !== "SubjectOverlap"
+        ? Effect.fail(error)
+        : Effect.promise(() => takenBy(subjects ?? [], own).catch(() => [])).pipe(
+            Effect.flatMap((taken) => {
+              const detail = taken.length > 0 ? taken.join(", ") : error.detail
+              return Effect.fail(new JetStreamError({ reason: "SubjectOverlap", operation: error.operation, detail }))
+            })
+          )
+    )
 
   return {
     get clustered() {
@@ -238,10 +243,10 @@ const makeAccount = (
     createStream: (config) =>
       call("create stream", config.name, () =>
         manager.streams.add(config as object as Parameters<typeof manager.streams.add>[0])
-      ).pipe(Effect.catch(namingOverlap(config.subjects, config.name)), Effect.map(streamState)),
+      ).pipe(namingOverlap(config.subjects, config.name), Effect.map(streamState)),
     updateStream: (name, fields) =>
       call("update stream", name, () => manager.streams.update(name, fields as object)).pipe(
-        Effect.catch(namingOverlap(fields.subjects, name)),
+        namingOverlap(fields.subjects, name),
         Effect.map(streamState)
       ),
     deleteStream: (name) =>

@@ -50,12 +50,13 @@ export class OperatorMetrics extends Context.Service<
       const { registry } = yield* Metrics
       const registers = [registry]
       const prefix = "eventstream_operator_"
-      new Gauge({
+      const buildInfo = new Gauge({
         name: `${prefix}build_info`,
         help: "Version of the operator.",
         labelNames: ["version", "node_version"],
         registers
-      }).set({ version: packageJson.version, node_version: process.version }, 1)
+      })
+      buildInfo.set({ version: packageJson.version, node_version: process.version }, 1)
       const byObject = Object.fromEntries(
         Object.entries(gauges).map(([name, help]) => [
           name,
@@ -108,25 +109,27 @@ export class OperatorMetrics extends Context.Service<
           registers
         }),
         queue: (read) => {
-          new Gauge({
+          const depth = new Gauge({
             name: `${prefix}workqueue_depth`,
             help: "EventStreams that wait to be reconciled.",
             labelNames: ["controller"],
-            registers,
+            registers: [],
             collect() {
               this.set({ controller: "eventstream" }, read().depth)
             }
           })
-          new Counter({
+          const retries = new Counter({
             name: `${prefix}workqueue_retries_total`,
             help: "Reconciles that were tried again after an error.",
             labelNames: ["controller"],
-            registers,
+            registers: [],
             collect() {
               this.reset()
               this.inc({ controller: "eventstream" }, read().retries)
             }
           })
+          registry.registerMetric(depth)
+          registry.registerMetric(retries)
         },
         observe: (key, values) => {
           for (const [name, gauge] of Object.entries(byObject)) {

@@ -55,10 +55,24 @@ const observeJetStream = Effect.fnUntraced(function* (eventStream: EventStream, 
   } satisfies ObservedJetStream
 })
 
+const isRunning = (pod: KubeObject) => (pod["status"] as { phase?: string } | undefined)?.phase === "Running"
+
+const observeNats = Effect.fnUntraced(function* (eventStream: EventStream, pods: ReadonlyArray<KubeObject>) {
+  const account = yield* (yield* JetStream).account(natsConfig(eventStream.spec))
+  const running = pods.filter(isRunning).length
+  const [jetStream, writers] = yield* Effect.all(
+    [
+      observeJetStream(eventStream, account),
+      running > 0 ? account.writers(eventStream.metadata, running) : Effect.succeed([])
+    ],
+    { concurrency: "unbounded" }
+  )
+  return { account, jetStream, writers, natsProblem: undefined }
+})
+
 /** Reads everything a plan and a status need, once. NATS being away is part of what is seen, not a failure. */
 export const observe = Effect.fnUntraced(function* (eventStream: EventStream) {
   const kube = yield* Kube
-  const jetStream = yield* JetStream
   const { namespace, name } = eventStream.metadata
   const child = { namespace, name: writerName(name) }
   const selection = { namespace, labels: selectorLabels(name) }
@@ -71,24 +85,12 @@ export const observe = Effect.fnUntraced(function* (eventStream: EventStream) {
     ],
     { concurrency: "unbounded" }
   )
-  const running = pods.filter((pod) => (pod["status"] as { phase?: string } | undefined)?.phase === "Running")
-  const nats = yield* jetStream.account(natsConfig(eventStream.spec)).pipe(
-    Effect.flatMap((account) =>
-      Effect.all(
-        {
-          account: Effect.succeed(account),
-          jetStream: observeJetStream(eventStream, account),
-          writers: running.length > 0 ? account.writers(eventStream.metadata, running.length) : Effect.succeed([])
-        },
-        { concurrency: "unbounded" }
-      )
-    ),
-    Effect.map((reached) => ({ ...reached, natsProblem: undefined })),
+  const reached = yield* observeNats(eventStream, pods).pipe(
     Effect.catch((error) =>
       Effect.succeed({ account: undefined, jetStream: undefined, writers: [], natsProblem: natsProblem(error) })
     )
   )
-  const { account, ...seen } = nats
+  const { account, ...seen } = reached
   const observed: Observed = { serviceAccount, deployment, configMaps, pods, ...seen }
   return { observed, account }
 })

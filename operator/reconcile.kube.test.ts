@@ -4,7 +4,7 @@ import { inject } from "vitest"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
 import { conditionsOf, manifest, operatorServices } from "../testing/operator-services.ts"
 import { startNats } from "../testing/servers.ts"
-import { Deployments, EventStreams, Kube, type KubeObject, Pods } from "./kube.ts"
+import { Deployments, EventStreams, Kube, Pods } from "./kube.ts"
 import { layerServer } from "./kube/server.ts"
 import { makeReconciler } from "./reconcile.ts"
 
@@ -39,7 +39,7 @@ it.live(
         })
         yield* kube.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: key.namespace } })
         const { metadata: named, ...object } = manifest("logs", { writer })
-        yield* kube.apply({ ...object, metadata: { ...named, ...key } } as KubeObject)
+        yield* kube.apply({ ...object, metadata: { ...named, ...key } })
         yield* reconcile(key)
         const pods = kube.list(Pods, { namespace: key.namespace })
         yield* until(pods, (found) => found.length === 1)

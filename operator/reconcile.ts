@@ -4,7 +4,7 @@ import { decodeSpec } from "../crds/admission.ts"
 import type { EventStream, EventStreamMetadata, EventStreamStatus } from "../crds/eventstream.ts"
 import packageJson from "../package.json" with { type: "json" }
 import { carryOut, problemOf } from "./actions.ts"
-import { eventsBetween } from "./events.ts"
+import { eventsBetween, record } from "./events.ts"
 import type { Account, JetStream } from "./jetstream.ts"
 import { EventStreams, Kube, type KubeError, type KubeObject, type ObjectKey } from "./kube.ts"
 import { OperatorMetrics } from "./metrics.ts"
@@ -17,6 +17,7 @@ import type { WriterDefaults } from "./specs/deployment.ts"
 import { Finalizer } from "./specs/names.ts"
 import { changeOf, invalidSpecStatus, statusOf } from "./status.ts"
 import { find, holds } from "./status/conditions.ts"
+import { totalsOf } from "./status/writers.ts"
 
 /**
  * One key: observe, plan, carry out, report. The order of a reconcile is here and nowhere else. It goes by what is there, never
@@ -117,6 +118,7 @@ const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileS
     if (failure && eventStream.metadata.deletionTimestamp !== undefined && failure.about !== "Kubernetes") {
       const without: Observed = { ...observed, jetStream: undefined, natsProblem: failure }
       const release = plan(eventStream, without, inputs)
+      tried.push(...release.actions.map(nameOf))
       const again = yield* carryOutAll(eventStream, object, undefined, release.actions)
       return (yield* kube.get(EventStreams, key)) && { ...last, plan: release, failure: again ?? failure }
     }
@@ -130,12 +132,8 @@ const releaseUnreadable = Effect.fnUntraced(function* (object: KubeObject) {
   const kube = yield* Kube
   const { finalizers = [], deletionTimestamp } = object.metadata
   if (deletionTimestamp === undefined || !finalizers.includes(Finalizer)) return
-  yield* kube.event(object, {
-    type: "Warning",
-    reason: "JetStreamAssetsOrphaned",
-    action: "Release",
-    note: "stream and durable are left in JetStream: the spec that names them cannot be read"
-  })
+  const note = "stream and durable are left in JetStream: the spec that names them cannot be read"
+  yield* record(object, { type: "Warning", reason: "JetStreamAssetsOrphaned", note }, "Release")
   yield* kube.setFinalizers(
     EventStreams,
     object,
@@ -155,7 +153,7 @@ const remember = (memories: Map<string, Memory>, round: Round, nowMillis: number
     succeededAt: undefined
   }
   memories.set(id, memory)
-  const deadLetters = Math.max(memory.deadLetters, ...round.observed.writers.map((writer) => writer.deadLettered))
+  const deadLetters = Math.max(memory.deadLetters, totalsOf(round.observed.writers)?.deadLettered ?? 0)
   if (deadLetters > memory.deadLetters) memory.deadLettersRoseAt = nowMillis
   memory.deadLetters = deadLetters
   return memory
@@ -178,7 +176,7 @@ const report = Effect.fnUntraced(function* (
   const written = yield* kube.patchStatus(EventStreams, metadata, next)
   memory.numbersWrittenAt = nowMillis
   for (const note of eventsBetween(previous, next)) {
-    yield* kube.event(written, { ...note, action: "Reconcile" })
+    yield* record(written, note, "Reconcile")
   }
   return undefined
 })

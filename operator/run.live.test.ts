@@ -5,7 +5,7 @@ import type { EventStreamStatus } from "../crds/eventstream.ts"
 import { conditionsOf, manifest } from "../testing/operator-services.ts"
 import { freePort, startNats } from "../testing/servers.ts"
 import type { OperatorConfig } from "./config.ts"
-import { Deployments, EventStreams, Kube, type KubeObject } from "./kube.ts"
+import { Deployments, EventStreams, Kube } from "./kube.ts"
 import { layerMemory } from "./kube/memory.ts"
 import { runOperator } from "./run.ts"
 
@@ -122,7 +122,7 @@ it.live("another namespace is left alone", () =>
     const kube = yield* Kube
     yield* operator(nats.port, { namespace: "demo" })
     const { metadata, ...object } = manifest("logs")
-    yield* kube.apply({ ...object, metadata: { ...metadata, namespace: "elsewhere" } } as KubeObject)
+    yield* kube.apply({ ...object, metadata: { ...metadata, namespace: "elsewhere" } })
     yield* kube.apply(manifest("logs", { stream: { name: "MINE", subjects: ["mine.>"] } }))
     yield* until(({ ConsumerReady }) => ConsumerReady === "True UpToDate")
     const untouched = yield* kube.get(EventStreams, { namespace: "elsewhere", name: "logs" })

@@ -11,7 +11,7 @@ import { conditionOf, find, type Said } from "./status/conditions.ts"
 import { humanCount, quantise } from "./status/numbers.ts"
 import { type Rollout, rolloutOf } from "./status/rollout.ts"
 import { verdict } from "./status/verdict.ts"
-import { type WriterHealth, writerHealth } from "./status/writers.ts"
+import { totalsOf, type WriterHealth, writerHealth } from "./status/writers.ts"
 
 export interface StatusInputs {
   readonly eventStream: EventStream
@@ -63,8 +63,15 @@ const writerCondition = (rollout: Rollout, health: WriterHealth, suspended: bool
 
 /** Reasons of writers that are about the database; others say nothing of it. */
 const targetReasons = new Set([
-  ...["TargetUnreachable", "TargetBusy", "TargetFull", "LoginFailed", "TlsFailed"],
-  ...["SchemaMismatch", "TableMissing", "PermissionDenied", "RefNotFound"]
+  "TargetUnreachable",
+  "TargetBusy",
+  "TargetFull",
+  "LoginFailed",
+  "TlsFailed",
+  "SchemaMismatch",
+  "TableMissing",
+  "PermissionDenied",
+  "RefNotFound"
 ])
 
 const targetCondition = (health: WriterHealth, server: string | undefined): Said | undefined => {
@@ -101,7 +108,7 @@ const streamStatus = ({ eventStream, observed, plan }: StatusInputs): EventStrea
 
 /** What is known of the durable; its name and start are kept while there is none, because the next one's start depends on them. */
 const consumerStatus = (
-  { metadata: _, spec, status }: EventStream,
+  { spec, status }: EventStream,
   consumer: ConsumerState | undefined
 ): EventStreamStatus["consumer"] => {
   if (!consumer) {
@@ -141,17 +148,14 @@ const writerStatus = ({ eventStream, observed, plan }: StatusInputs, rollout: Ro
   }
 }
 
-/** Totals of the lane; every writer tells the same ones, some a moment later. */
 const deliveryStatus = ({ eventStream, observed }: StatusInputs): EventStreamStatus["delivery"] => {
-  const known = observed.writers.filter(({ lane }) => lane !== null)
-  if (known.length === 0) return eventStream.status?.delivery
-  const most = (of: (writer: (typeof known)[number]) => number) => Math.max(...known.map(of))
-  const last = known.flatMap(({ lastWriteTime }) => lastWriteTime ?? []).sort()
+  const totals = totalsOf(observed.writers)
+  if (!totals) return eventStream.status?.delivery
   return {
-    written: quantise(most((writer) => writer.written)),
-    deadLettered: most((writer) => writer.deadLettered),
-    dropped: quantise(most((writer) => writer.dropped)),
-    ...(last.length > 0 ? { lastWriteTime: last.at(-1)! } : {})
+    written: quantise(totals.written),
+    deadLettered: totals.deadLettered,
+    dropped: quantise(totals.dropped),
+    ...(totals.lastWriteTime === null ? {} : { lastWriteTime: totals.lastWriteTime })
   }
 }
 
@@ -254,11 +258,14 @@ export const invalidSpecStatus = (
 }
 
 /** The status without what changes all the time while messages flow. */
-const meaning = ({ stream, consumer, delivery: _, ...rest }: EventStreamStatus) => ({
-  ...rest,
-  stream: stream && defined({ name: stream.name, owned: stream.owned, created: stream.created, drift: stream.drift }),
-  consumer: consumer && defined({ name: consumer.name, startSequence: consumer.startSequence })
-})
+const meaning = (status: EventStreamStatus) => {
+  const { stream, consumer, delivery: _, ...rest } = status
+  return {
+    ...rest,
+    stream: stream && defined({ name: stream.name, owned: stream.owned, created: stream.created, drift: stream.drift }),
+    consumer: consumer && defined({ name: consumer.name, startSequence: consumer.startSequence })
+  }
+}
 
 /** What a new status would tell: nothing, only other numbers (which may wait), or something that matters. */
 export const changeOf = (

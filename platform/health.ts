@@ -42,7 +42,7 @@ export const serveHealth = (options: {
   Effect.acquireRelease(
     Effect.callback<ReturnType<typeof createServer>, PortTaken>((resume) => {
       const server = createServer((request, response) => {
-        switch (request.url?.split("?")[0]) {
+        switch ((request.url ?? "").replace(/\?.*/, "")) {
           case "/healthz":
             return answer(response, 200, "ok\n")
           case "/readyz": {
@@ -59,9 +59,7 @@ export const serveHealth = (options: {
         }
       })
       server.once("error", (error) =>
-        resume(
-          Effect.fail(new PortTaken({ address: `${options.host}:${options.port}`, detail: error.message }))
-        )
+        resume(Effect.fail(new PortTaken({ address: `${options.host}:${options.port}`, detail: error.message })))
       )
       server.listen(options.port, options.host, () => resume(Effect.succeed(server)))
     }),

@@ -28,7 +28,9 @@ describe("layer", () => {
   it.effect("leaves out what is below the level, and secrets", () =>
     Effect.gen(function* () {
       yield* Effect.logDebug("hidden")
-      yield* Effect.logWarning(new Error("no connection to postgres://a:s3cr3t@h/d"), { password: Redacted.make("s3cr3t") })
+      yield* Effect.logWarning(new Error("no connection to postgres://a:s3cr3t@h/d"), {
+        password: Redacted.make("s3cr3t")
+      })
       const all = yield* lines
       assert.lengthOf(all, 1)
       assert.notInclude(JSON.stringify(all), "s3cr3t")

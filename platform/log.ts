@@ -41,15 +41,11 @@ export const line = Logger.make(({ message, logLevel, date, cause, fiber }) => {
 
 /** JSON lines on standard output, from `level` up, with passwords of connection strings left out. */
 export const layer = (level: LogLevel): Layer.Layer<never> =>
-  Layer.mergeAll(
-    Logger.layer([Logger.withConsoleLog(line)]),
-    Layer.succeed(References.MinimumLogLevel, levels[level])
-  )
+  Layer.mergeAll(Logger.layer([Logger.withConsoleLog(line)]), Layer.succeed(References.MinimumLogLevel, levels[level]))
 
 /**
  * The last words of a process that gives up: what the operator reads from the end of the log and shows to the user.
  *
  * @param reason a condition reason, e.g. `InvalidConfiguration`
  */
-export const logFatal = (reason: string, message: string): Effect.Effect<void> =>
-  Effect.logFatal(message, { reason })
+export const logFatal = (reason: string, message: string): Effect.Effect<void> => Effect.logFatal(message, { reason })

@@ -1,5 +1,5 @@
 import { Context, Effect, Layer } from "effect"
-import { collectDefaultMetrics, type PrometheusContentType, Registry } from "prom-client"
+import { collectDefaultMetrics, Registry } from "prom-client"
 
 /**
  * The process's Prometheus registry with the `process_*` and `nodejs_*` metrics in it. A service and not prom-client's global
@@ -8,7 +8,7 @@ import { collectDefaultMetrics, type PrometheusContentType, Registry } from "pro
 export class Metrics extends Context.Service<
   Metrics,
   {
-    readonly registry: Registry<PrometheusContentType>
+    readonly registry: Registry
     /** The text of `/metrics`. */
     readonly exposition: Effect.Effect<string>
   }

@@ -64,17 +64,33 @@ describe("database settings", () => {
   })
 
   const missing: ReadonlyArray<readonly [string, () => PostgresOptions, RegExp]> = [
-    ["no folder", () => ({ secretDirectory: join(folder, "absent") }), /wanted key uri, .*found an empty folder; create the Secret or fix target.postgres.secretRef/],
-    ["no key", () => secret({ password: "s3cret", host: "h" }), /wanted key uri, or keys host, dbname, .* found keys host, password;/],
+    [
+      "no folder",
+      () => ({ secretDirectory: join(folder, "absent") }),
+      /wanted key uri, .*found an empty folder; create the Secret or fix target.postgres.secretRef/
+    ],
+    [
+      "no key",
+      () => secret({ password: "s3cret", host: "h" }),
+      /wanted key uri, or keys host, dbname, .* found keys host, password;/
+    ],
     ["another key", () => ({ ...secret({ host: "h" }), uriKey: "url" }), /wanted key url,/],
     ["no URI", () => secret({ uri: "s3cret" }), /wanted a URI like .* in key uri of the database Secret/],
     ["several hosts", () => secret({ uri: "postgres://u:s3cret@a:1,b:2/d" }), /write one host/],
     ["no host", () => secret({ uri: "postgres:///d" }), /wanted a host/],
     ["no user", () => secret({ uri: "postgres://h/d" }), /wanted a user/],
-    ["an unknown sslmode", () => secret({ uri: "postgres://u@h/d?sslmode=maybe" }), /wanted an sslmode of disable, .*found "maybe"/],
+    [
+      "an unknown sslmode",
+      () => secret({ uri: "postgres://u@h/d?sslmode=maybe" }),
+      /wanted an sslmode of disable, .*found "maybe"/
+    ],
     ["a port that is none", () => secret({ host: "h", dbname: "d", username: "u", port: "70000" }), /wanted a port/],
     ["no password file", () => ({ host: "h", user: "u", passwordFile: join(folder, "absent") }), /found no such file/],
-    ["no CA file", () => ({ host: "h", user: "u", tls: { caFile: join(folder, "absent") } }), /wanted the database's CA/]
+    [
+      "no CA file",
+      () => ({ host: "h", user: "u", tls: { caFile: join(folder, "absent") } }),
+      /wanted the database's CA/
+    ]
   ]
   for (const [name, options, message] of missing) {
     it(`say what is missing: ${name}`, () => {

@@ -1,7 +1,12 @@
 import { Effect, Schema, type Scope } from "effect"
-import pg from "pg"
+import { Client, type ClientConfig, DatabaseError, type QueryResult } from "pg"
 import type { HostMap } from "./hosts.ts"
-import { type PostgresOptions, type PostgresSettings, PostgresSettingsInvalid, readSettings } from "./postgres-settings.ts"
+import {
+  type PostgresOptions,
+  type PostgresSettings,
+  PostgresSettingsInvalid,
+  readSettings
+} from "./postgres-settings.ts"
 
 /**
  * A request failed: the server refused it, or there was no server. Everything but `rowData` and `context` may be logged;
@@ -69,7 +74,7 @@ const tlsHints: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 const failure = (error: unknown, statement: number): PostgresFailure => {
-  if (error instanceof pg.DatabaseError) {
+  if (error instanceof DatabaseError) {
     return new PostgresFailure({
       sqlstate: error.code ?? null,
       detail: error.message,
@@ -99,7 +104,7 @@ const failure = (error: unknown, statement: number): PostgresFailure => {
   })
 }
 
-const tlsOptions = (tls: PostgresSettings["tls"]): pg.ClientConfig["ssl"] => {
+const tlsOptions = (tls: PostgresSettings["tls"]): ClientConfig["ssl"] => {
   if (tls.mode === "Disable") return false
   return {
     rejectUnauthorized: tls.mode !== "Require",
@@ -171,8 +176,9 @@ const submittable = (script: Script, done: (result: ReadonlyArray<number> | Post
   }
 }
 
-const session = (client: pg.Client, requestTimeoutMillis: number): Session => {
-  const socket = (client as unknown as { readonly connection: { readonly stream: { destroy: () => void } } }).connection.stream
+const session = (client: Client, requestTimeoutMillis: number): Session => {
+  const socket = (client as unknown as { readonly connection: { readonly stream: { destroy: () => void } } }).connection
+    .stream
   const request = <A>(send: (resume: (effect: Effect.Effect<A, PostgresFailure>) => void) => void) =>
     Effect.callback<A, PostgresFailure>((resume) => {
       send(resume)
@@ -190,7 +196,7 @@ const session = (client: pg.Client, requestTimeoutMillis: number): Session => {
       request<ReadonlyArray<any>>((resume) => {
         client.query(text, values === undefined ? [] : [...values], (error, result: unknown) => {
           if (error) return resume(Effect.fail(failure(error, 0)))
-          const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryResult
+          const last = (Array.isArray(result) ? result.at(-1) : result) as QueryResult
           resume(Effect.succeed(last.rows))
         })
       }),
@@ -225,7 +231,7 @@ export const connectPostgres = (
     })
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const client = new pg.Client({
+        const client = new Client({
           host,
           port,
           database,

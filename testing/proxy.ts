@@ -1,8 +1,8 @@
 import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
 
-/** What becomes of bytes on their way: sent on as they are or as others, swallowed, or both sides of the connection are cut. */
-export type Verdict = "pass" | "drop" | "cut" | { readonly send: Buffer; readonly then: "pass" | "cut" }
+/** What becomes of bytes on their way: sent on, swallowed, or the connection is cut, before or after some last words. */
+export type Verdict = "pass" | "drop" | "cut" | { readonly lastWords: Buffer }
 
 export interface Proxy {
   readonly port: number
@@ -52,9 +52,7 @@ export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Sc
             if (verdict === "cut") return cutLink(link)
             if (verdict === "pass") return void to.write(chunk)
             if (verdict === "drop") return
-            to.write(verdict.send, () => {
-              if (verdict.then === "cut") cutLink(link)
-            })
+            to.write(verdict.lastWords, () => cutLink(link))
           })
           from.on("error", () => cutLink(link))
           from.on("close", () => cutLink(link))
@@ -107,7 +105,7 @@ export const breakCommits = (proxy: Proxy, when: (batch: number) => "before" | "
           fault = when(++batches)
         }
         const ends = chunk.subarray(-copyDone.length).equals(copyDone)
-        return inBatch && fault === "before" && ends ? { send: chunk.subarray(0, -copyDone.length), then: "cut" } : "pass"
+        return inBatch && fault === "before" && ends ? { lastWords: chunk.subarray(0, -copyDone.length) } : "pass"
       }
       if (!inBatch || !chunk.includes(readyForQuery)) return fault === "never" && inBatch ? "drop" : "pass"
       if (fault === "never") return "drop"

@@ -87,14 +87,16 @@ export const storeOver = (
 export const testStore = (
   tables: ReadonlyArray<Table>,
   limits: Timeouts = timeouts
-): Effect.Effect<
-  TestStore,
-  DatabaseError | PostgresFailure | PostgresSettingsInvalid,
-  Databases | Scope.Scope
-> =>
+): Effect.Effect<TestStore, DatabaseError | PostgresFailure | PostgresSettingsInvalid, Databases | Scope.Scope> =>
   Effect.gen(function* () {
     const uri = yield* (yield* Databases).create
-    yield* migrate({ postgres: postgresOptions(uri), schema: "public", tables, ddl: "CreateIfMissing", hosts: new Map() })
+    yield* migrate({
+      postgres: postgresOptions(uri),
+      schema: "public",
+      tables,
+      ddl: "CreateIfMissing",
+      hosts: new Map()
+    })
     return { uri, session: yield* connectTo(uri), store: yield* storeOver(uri, tables, limits) }
   })
 

@@ -1,7 +1,7 @@
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect, nanos, type NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
-import pg from "pg"
+import { Client } from "pg"
 import { parseHosts } from "../platform/hosts.ts"
 import { type EncodedWriterConfig, WriterConfig } from "../writer/config.ts"
 import { makeProcessor } from "../writer/processors/index.ts"
@@ -34,7 +34,7 @@ export interface Bench {
   readonly config: EncodedWriterConfig
   readonly connection: NatsConnection
   /** Connection to the bench's database. */
-  readonly database: pg.Client
+  readonly database: Client
   readonly createConsumer: (more?: Partial<ConsumerConfig>) => Effect.Effect<void>
   /** Publishes orders `from` up to `to`, exclusive; resolves when all are stored. */
   readonly publish: (from: number, to: number, make?: (id: number) => string) => Effect.Effect<void>
@@ -74,7 +74,7 @@ export const makeBench = Effect.fnUntraced(function* (
       Effect.promise(async () => {
         const url = new URL(postgres.url)
         url.pathname = `/${database}`
-        const client = new pg.Client({ connectionString: url.href })
+        const client = new Client({ connectionString: url.href })
         client.on("error", () => undefined) // a test may stop the server
         await client.connect()
         return client

@@ -17,6 +17,7 @@ export class WriterTimeout extends Schema.TaggedError<WriterTimeout>()("WriterTi
 }
 
 export interface LogLine {
+  readonly time: string
   readonly level: string
   readonly message: string
   readonly [field: string]: unknown
@@ -56,7 +57,7 @@ const parseLine = (text: string): LogLine => {
   try {
     return JSON.parse(text) as LogLine
   } catch {
-    return { level: "none", message: text } // what is no log line, e.g. a stack trace of Node
+    return { time: "", level: "none", message: text } // what is no log line, e.g. a stack trace of Node
   }
 }
 
@@ -97,7 +98,11 @@ export const startWriter = Effect.fnUntraced(function* (
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
   const text = () => readFileSync(output, "utf8")
-  const lines = () => text().split("\n").filter((line) => line !== "").map(parseLine)
+  const lines = () =>
+    text()
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(parseLine)
   const timeout = (waitedFor: string) => () => new WriterTimeout({ waitedFor, output: text().slice(-4000) })
   const logged: WriterProcess["logged"] = (what, matches, seconds = 20) =>
     poll(() => lines().find(matches), seconds, timeout(what))

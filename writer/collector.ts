@@ -53,11 +53,7 @@ const failed = (error: unknown): Outcome => ({
 })
 
 /** @param expecting whether messages that were asked for may still come */
-export const makeCollector = (
-  processor: Processor,
-  limits: CollectorLimits,
-  expecting: () => boolean
-): Collector => {
+export const makeCollector = (processor: Processor, limits: CollectorLimits, expecting: () => boolean): Collector => {
   const { maxMessages, maxBytes, maxLatencyMillis } = limits
   const encoder = makeBatchEncoder(processor.tables)
   const full: Array<CollectedBatch> = []

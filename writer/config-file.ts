@@ -16,8 +16,13 @@ export class ConfigFileInvalid extends Schema.TaggedError<ConfigFileInvalid>()("
 const decode = Schema.decodeUnknownResult(WriterConfig, { errors: "all", onExcessProperty: "error" })
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const problemOf = ({ path, message }: { readonly path?: ReadonlyArray<unknown> | undefined; readonly message: string }) =>
-  `${path === undefined || path.length === 0 ? "the file" : path.map(String).join(".")}: ${message}`
+const problemOf = ({
+  path,
+  message
+}: {
+  readonly path?: ReadonlyArray<unknown> | undefined
+  readonly message: string
+}) => `${path === undefined || path.length === 0 ? "the file" : path.map(String).join(".")}: ${message}`
 
 /** Relative paths mean the folder of the file, so that the same file works in a Pod, under `eventstream local` and by hand. */
 const withAbsolutePaths = (config: WriterConfig, folder: string): WriterConfig => {
@@ -49,7 +54,9 @@ export const readConfigFile = (file: string): Effect.Effect<WriterConfig, Config
       json = JSON.parse(readFileSync(file, "utf8"))
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      return invalid(code === undefined ? `wanted JSON, found: ${message.replace(/"[^]*"/, "…")}` : `can't be read: ${message}`)
+      return invalid(
+        code === undefined ? `wanted JSON, found: ${message.replace(/"[^]*"/, "…")}` : `can't be read: ${message}`
+      )
     }
     const decoded = decode(json)
     return decoded._tag === "Failure"

@@ -31,7 +31,9 @@ export class ConsumerUnavailable extends Schema.TaggedError<ConsumerUnavailable>
   }
 }
 
-const Refusal = Schema.Struct({ error: Schema.Struct({ err_code: Schema.optionalKey(Schema.Number), description: Schema.String }) })
+const Refusal = Schema.Struct({
+  error: Schema.Struct({ err_code: Schema.optionalKey(Schema.Number), description: Schema.String })
+})
 
 const StreamInfo = Schema.Struct({
   created: Schema.String,

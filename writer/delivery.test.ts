@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { ackNumbersAt, PulledMessage } from "./delivery.ts"
 
 const received = { subject: "orders.new", data: new Uint8Array([1]), size: () => 1_000 }

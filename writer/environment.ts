@@ -85,13 +85,16 @@ const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 const problemsBetween = (env: Environment): Array<string> => {
   const problems: Array<string> = []
   for (const name of Object.keys(env)) {
-    if (name.startsWith("EVENT_WRITER_") && !known.has(name)) problems.push(`${name}: no such variable; check the spelling`)
+    if (name.startsWith("EVENT_WRITER_") && !known.has(name))
+      problems.push(`${name}: no such variable; check the spelling`)
   }
   const one = (names: ReadonlyArray<Name>) => {
     const given = names.filter((name) => env[name] !== undefined)
     if (given.length === 0) problems.push(`${names[0]}: wanted a JetStream name, found nothing`)
     if (new Set(given.map((name) => env[name])).size > 1) {
-      problems.push(`${given.join(" and ")}: wanted one name, found ${given.map((name) => shown(env, name)).join(" and ")}`)
+      problems.push(
+        `${given.join(" and ")}: wanted one name, found ${given.map((name) => shown(env, name)).join(" and ")}`
+      )
     }
   }
   one(streamNames)
@@ -105,7 +108,8 @@ const problemsBetween = (env: Environment): Array<string> => {
     problems.push("EVENT_WRITER_NATS_USER: wanted the user of EVENT_WRITER_NATS_PASSWORD, found nothing")
   }
   const files = [env["EVENT_WRITER_NATS_CREDS_FILE"], ...Object.values(certificatesOf(env) ?? {})]
-  for (const file of files) if (file !== undefined && !existsSync(file)) problems.push(`wanted the file ${file}, found none`)
+  for (const file of files)
+    if (file !== undefined && !existsSync(file)) problems.push(`wanted the file ${file}, found none`)
   return problems
 }
 
@@ -133,7 +137,11 @@ const configOf = (variables: Variables, env: Environment): typeof WriterConfig.E
   const stream = first(variables, streamNames)
   const consumer = first(variables, consumerNames)
   const tls = tlsOf(env)
-  const { EVENT_WRITER_BATCH_SIZE: size, EVENT_WRITER_BATCH_TIMEOUT: timeout, EVENT_WRITER_NATS_PASSWORD: password } = variables
+  const {
+    EVENT_WRITER_BATCH_SIZE: size,
+    EVENT_WRITER_BATCH_TIMEOUT: timeout,
+    EVENT_WRITER_NATS_PASSWORD: password
+  } = variables
   return {
     // The ledger needs a name for who writes: the consumer stands for the EventStream that is not there.
     eventStream: { namespace: "standalone", name: consumer, uid: `${stream}/${consumer}` },
@@ -162,17 +170,20 @@ const configOf = (variables: Variables, env: Environment): typeof WriterConfig.E
 export const readEnvironment = (environment: Environment): Effect.Effect<WriterConfig, EnvironmentInvalid> =>
   Effect.gen(function* () {
     const env: Environment = Object.fromEntries(
-      Object.entries(environment).filter(([name, value]) => value !== "" && (known.has(name) || /^EVENT_WRITER_/.test(name)))
+      Object.entries(environment).filter(
+        ([name, value]) => value !== "" && (known.has(name) || name.startsWith("EVENT_WRITER_"))
+      )
     )
     const decoded = decodeVariables(env)
-    const problems = problemsBetween(env)
+    const problems: Array<string> = []
     if (decoded._tag === "Failure") {
       for (const { path, message } of issuesOf(decoded.failure.issue).issues) {
-        const name = String(path?.[0])
+        const name = path?.[0] as string
         const expected = message === "Missing key" ? "a value" : message.replace(/^Expected /, "")
-        problems.unshift(`${name}: wanted ${expected}, found ${shown(env, name)}`)
+        problems.push(`${name}: wanted ${expected}, found ${shown(env, name)}`)
       }
     }
+    problems.push(...problemsBetween(env))
     if (decoded._tag === "Failure" || problems.length > 0) return yield* new EnvironmentInvalid({ problems })
     return yield* Schema.decodeUnknownEffect(WriterConfig)(configOf(decoded.success, env)).pipe(Effect.orDie)
   })

@@ -1,4 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client"
+import type { Batch } from "./batch.ts"
+import type { Written } from "./store/store.ts"
 
 /** The writer's metrics; names and labels are those of the documentation, alerts and dashboards. */
 export interface WriterMetrics {
@@ -54,7 +56,11 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     deadLettered: counter("messages_dead_lettered", "Dead letters committed.", "reason"),
     dropped: counter("messages_dropped", "Messages dropped on purpose.", "reason"),
     acks: counter("acks", "Acknowledgements published.", "kind"),
-    batchMessages: histogram("batch_size_messages", "Messages of a transaction.", [1, 10, 100, 500, 1000, 2000, 5000, 10_000]),
+    batchMessages: histogram(
+      "batch_size_messages",
+      "Messages of a transaction.",
+      [1, 10, 100, 500, 1000, 2000, 5000, 10_000]
+    ),
     batchBytes: histogram("batch_bytes", "Payload bytes of a batch.", [1e3, 1e4, 1e5, 1e6, 4e6, 16e6, 64e6]),
     batchSeconds: histogram(
       "batch_duration_seconds",
@@ -76,5 +82,40 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
   }
 }
 
-/** A dead letter's reason without the field it names, so that there are only as many series as kinds of reasons. */
-export const reasonLabel = (reason: string): string => reason.split(":", 1)[0]!
+/** A reason without the field it names, so that there are only as many series as kinds of reasons. */
+const kindOf = (reason: string): string => reason.split(":", 1)[0]!
+
+const count = (counter: Counter<"reason">, reasons: Map<string, number>, reason: string) => {
+  const kind = kindOf(reason)
+  counter.inc({ reason: kind })
+  reasons.set(kind, (reasons.get(kind) ?? 0) + 1)
+}
+
+/** Counts a committed group; returns how often which kind of reason led to a dead letter or a drop. */
+export const recordCommit = (
+  metrics: WriterMetrics,
+  batch: Batch & { readonly deliveries: ReadonlyArray<{ readonly receivedAt: number }> },
+  selected: ReadonlyArray<number>,
+  written: Written,
+  nowMillis: number
+): ReadonlyMap<string, number> => {
+  metrics.written.inc(written.messages)
+  metrics.rows.inc(written.rows)
+  metrics.duplicate.inc(written.conflicts)
+  metrics.batchMessages.observe(selected.length)
+  metrics.lastCommit.set(nowMillis / 1e3)
+  // Of a large batch a hundred messages tell as much as all of them.
+  const step = Math.ceil(selected.length / 100)
+  for (let i = 0; i < selected.length; i += step) {
+    metrics.latencySeconds.observe(nowMillis / 1e3 - batch.deliveries[selected[i]!]!.receivedAt / 1e6)
+  }
+  const reasons = new Map<string, number>()
+  if (written.deadLettered === 0 && written.dropped === 0) return reasons
+  for (const index of selected) {
+    const outcome = batch.outcomes[index]!
+    if (outcome._tag === "Dropped") count(metrics.dropped, reasons, outcome.reason)
+    else if (outcome._tag === "DeadLetter" && !outcome.elements) count(metrics.deadLettered, reasons, outcome.reason)
+    else for (const fault of outcome.elements ?? []) count(metrics.deadLettered, reasons, fault.reason)
+  }
+  return reasons
+}

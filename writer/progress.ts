@@ -46,7 +46,7 @@ export const makeProgress = (durable: string): Progress => {
   }
   return {
     status: () => status,
-    enter: (state, reason = undefined, message = undefined) => {
+    enter: (state, reason, message) => {
       if (status.state === "Draining") return false
       const changed = status.state !== state || status.reason !== (reason ?? null)
       change({ state, reason: reason ?? null, message: message ?? null })

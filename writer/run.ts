@@ -39,24 +39,18 @@ interface Current {
 /** The events of the connection, for as long as it lives. */
 const watchConnection = async (connection: NatsConnection, current: Current, metrics: WriterMetrics) => {
   for await (const event of connection.status()) {
-    switch (event.type) {
-      case "disconnect":
-        current.connected.closeUnsafe()
-        metrics.natsConnected.set(0)
-        metrics.natsDisconnects.inc()
-        current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
-        break
-      case "reconnect":
-        current.connected.openUnsafe()
-        metrics.natsConnected.set(1)
-        metrics.natsReconnects.inc()
-        break
-      case "error":
-        // To a pull request or an ack that this user may not publish there is no other answer.
-        if (/permissions violation for publish/i.test(event.error.message)) {
-          current.session?.source.end("Forbidden", event.error.message)
-        }
-        break
+    if (event.type === "disconnect") {
+      current.connected.closeUnsafe()
+      metrics.natsConnected.set(0)
+      metrics.natsDisconnects.inc()
+      current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
+    } else if (event.type === "reconnect") {
+      current.connected.openUnsafe()
+      metrics.natsConnected.set(1)
+      metrics.natsReconnects.inc()
+    } else if (event.type === "error" && /permissions violation for publish/i.test(event.error.message)) {
+      // To a pull request or an ack that this user may not publish there is no other answer.
+      current.session?.source.end("Forbidden", event.error.message)
     }
   }
   // Closed for good, e.g. because its credentials could not be read: whoever waits is to look and make another one.
@@ -81,10 +75,13 @@ const reactionTo = (failure: SessionFailure, failures: number, config: WriterCon
           return { state: "Retrying", reason: "ConsumerError", afterMillis: soon } as const
         case "LaneChanged":
           return { state: "Retrying", reason: "TargetUnreachable", afterMillis: soon } as const
-        default:
+        case "Disconnected":
+        case "LeaderChanged":
+        case "NatsUnreachable":
           return { state: "Retrying", reason: "NatsUnreachable", afterMillis: soon } as const
       }
-    default: {
+    case "DatabaseUnavailable":
+    case "DatabaseMisconfigured": {
       const { _tag, reason, afterMillis } = retry(failure, failures, config.errors)
       return { state: _tag === "Stall" ? "Stalled" : "Retrying", reason, afterMillis } as const
     }

@@ -92,6 +92,7 @@ export const runSession = Effect.fnUntraced(function* (
   const settlement = makeSettlement({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
 
   progress.enter("Running")
+  metrics.paused.reset()
   yield* Effect.logInfo("writing", {
     lane: lane.id,
     newLane: lane.isNew,
@@ -100,7 +101,9 @@ export const runSession = Effect.fnUntraced(function* (
     tables: processor.tables.map(({ schema, name }) => `${schema ?? target.schema}.${name}`)
   })
   if (lane.databaseChanged) {
-    yield* Effect.logWarning("the database is another one, or was promoted, since this lane was last used: messages acked then may be missing")
+    yield* Effect.logWarning(
+      "the database is another one, or was promoted, since this lane was last used: messages acked then may be missing"
+    )
   }
   yield* Effect.forkScoped(keepAlive(source, collector, found.ackWaitMillis))
   yield* Effect.forkScoped(upkeep.forever)

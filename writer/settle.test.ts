@@ -1,9 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { type Attempt, decide, type SettleRules, split } from "./settle.ts"
 import { DatabaseMisconfigured, DatabaseUnavailable, LedgerConflict, RowRefused } from "./store/errors.ts"
 
-const rules: SettleRules = { onPoison: "DeadLetter", maxAttempts: 5, backoffInitialMillis: 250, backoffMaxMillis: 30_000 }
+const rules: SettleRules = {
+  onPoison: "DeadLetter",
+  maxAttempts: 5,
+  backoffInitialMillis: 250,
+  backoffMaxMillis: 30_000
+}
 const attempt = (failure: Attempt["failure"], more: Partial<Attempt> = {}): Attempt => ({
   failure,
   failures: 0,
@@ -14,7 +19,7 @@ const attempt = (failure: Attempt["failure"], more: Partial<Attempt> = {}): Atte
 })
 const unavailable = (reason: DatabaseUnavailable["reason"], shrink = false) =>
   new DatabaseUnavailable({ reason, sqlstate: null, detail: "no answer", shrink })
-const refusal = (more: Partial<RowRefused> = {}) =>
+const refusal = (more: Partial<Pick<RowRefused, "sqlstate" | "detail" | "mayPass" | "suspect">> = {}) =>
   new RowRefused({ sqlstate: "22003", detail: "out of range", rowData: null, mayPass: false, suspect: null, ...more })
 const conflict = new LedgerConflict({ lane: 1 })
 const most = () => 1
@@ -22,7 +27,6 @@ const poison = { reason: "db_rejected:22003", detail: "out of range" }
 
 describe("decide", () => {
   it.each<[string, Attempt, SettleRules, ReturnType<typeof decide>]>([
-    ["acks what is committed", attempt(undefined), rules, { _tag: "Ack" }],
     [
       "asks a lost database again, first after the initial backoff",
       attempt(unavailable("TargetUnreachable")),
@@ -69,7 +73,12 @@ describe("decide", () => {
     ],
     ["isolates a refused row", attempt(refusal({ suspect: 7 }), { size: 10 }), rules, { _tag: "Split", suspect: 7 }],
     ["dead-letters it when it is alone", attempt(refusal()), rules, { _tag: "DeadLetter", ...poison }],
-    ["drops it when asked to", attempt(refusal()), { ...rules, onPoison: "Drop" }, { _tag: "Drop", reason: poison.reason }],
+    [
+      "drops it when asked to",
+      attempt(refusal()),
+      { ...rules, onPoison: "Drop" },
+      { _tag: "Drop", reason: poison.reason }
+    ],
     ["halts when asked to", attempt(refusal()), { ...rules, onPoison: "Halt" }, { _tag: "Halt", ...poison }],
     [
       "tries again when the refusal may pass",
@@ -118,7 +127,8 @@ describe("split", () => {
         while (groups.length > 0) {
           const group = groups.shift()!
           transactions++
-          if (group.includes(bad) && group.length > 1) groups.push(...split(group, named ? bad : null).map((g) => [...g]))
+          if (group.includes(bad) && group.length > 1)
+            groups.push(...split(group, named ? bad : null).map((g) => [...g]))
         }
         assert.isAtMost(transactions, named ? 7 : 22)
       })

@@ -1,11 +1,11 @@
 import { backoffMillis } from "../platform/backoff.ts"
 import type { DatabaseError, LedgerConflict, RowRefused } from "./store/errors.ts"
 
-/** What a write of some messages of a batch came to; `undefined` is a commit. */
+/** Why a write of some messages of a batch was not committed. */
 export type WriteFailure = DatabaseError | RowRefused | LedgerConflict
 
 export interface Attempt {
-  readonly failure: WriteFailure | undefined
+  readonly failure: WriteFailure
   /** Failures of the database in a row before this one; refusals of a row don't count. */
   readonly failures: number
   /** Earlier refusals of this very selection, for those that may pass. */
@@ -24,10 +24,8 @@ export interface SettleRules {
   readonly backoffMaxMillis: number
 }
 
-/** What to do with the messages of a write. */
+/** What to do with the messages of a failed write. */
 export type Decision =
-  /** Committed. */
-  | { readonly _tag: "Ack" }
   /** Write the same again after a while; nothing is acked or given back meanwhile. */
   | { readonly _tag: "Retry"; readonly afterMillis: number; readonly reason: string }
   /** As `Retry`, but a person has to change something before it can succeed. */
@@ -44,7 +42,7 @@ export type Decision =
   | { readonly _tag: "Halt"; readonly reason: string; readonly detail: string }
 
 /** How long a person's repair takes at least: asking more often fills the database's log and finds nothing. */
-const stallMillis = 30_000
+export const stallMillis = 30_000
 
 /** A lost connection is asked for more often than a busy database: connecting costs the server nothing. */
 const unreachableMaxMillis = 5_000
@@ -63,12 +61,7 @@ export const retry = (
   return { _tag: "Retry", afterMillis: backoffMillis(failures, rules.backoffInitialMillis, max, random), reason }
 }
 
-const refused = (
-  attempt: Attempt,
-  refusal: RowRefused,
-  rules: SettleRules,
-  random: () => number
-): Decision => {
+const refused = (attempt: Attempt, refusal: RowRefused, rules: SettleRules, random: () => number): Decision => {
   if (attempt.size > 1) return { _tag: "Split", suspect: refusal.suspect }
   const reason = `db_rejected:${refusal.sqlstate}`
   if (refusal.mayPass && attempt.refusals + 1 < rules.maxAttempts) {
@@ -86,12 +79,11 @@ const refused = (
 }
 
 /**
- * The reaction to a write. Only a refusal of a message that was written alone ends in a dead letter: failures of the database
+ * The reaction to a failed write. Only a refusal of a message that was written alone ends in a dead letter: failures of the database
  * never do, however many there were.
  */
 export const decide = (attempt: Attempt, rules: SettleRules, random: () => number = Math.random): Decision => {
   const { failure } = attempt
-  if (failure === undefined) return { _tag: "Ack" }
   switch (failure._tag) {
     case "LedgerConflict":
       return attempt.conflicts === 0 ? { _tag: "Subtract" } : { _tag: "Reopen" }

@@ -1,14 +1,13 @@
 import { Deferred, Effect, Fiber, Result, Schema } from "effect"
-import type { Batch, Delivery } from "./batch.ts"
+import type { Delivery } from "./batch.ts"
 import type { CollectedBatch } from "./collector.ts"
 import { die, due, hit } from "./failpoints.ts"
-import { reasonLabel, type WriterMetrics } from "./metrics.ts"
+import { recordCommit, type WriterMetrics } from "./metrics.ts"
 import type { Outcome } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
-import { decide, retry, type SettleRules, split } from "./settle.ts"
+import { type Decision, decide, retry, type SettleRules, split, stallMillis } from "./settle.ts"
 import type { Source, SourceEnded } from "./source.ts"
-import type { DatabaseError } from "./store/errors.ts"
-import type { Lane, Store, Written } from "./store/store.ts"
+import type { Coverage, Lane, Store, Written } from "./store/store.ts"
 
 /** A message can't be written and `errors.onPoison` is Halt: nothing is pulled any more, the message stays in the stream. */
 export class Halted extends Schema.TaggedError<Halted>()("Halted", {
@@ -41,6 +40,8 @@ export interface SettlementContext {
 interface Group {
   readonly batch: CollectedBatch
   readonly selected: ReadonlyArray<number>
+  /** Wait this long first. */
+  readonly waitMillis: number
   /** Read coverage first. */
   readonly check: boolean
   readonly refusals: number
@@ -51,20 +52,29 @@ interface Group {
 
 const indices = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-const pick = <D extends Delivery>(deliveries: ReadonlyArray<D>, selected: ReadonlyArray<number>) =>
+const pick = (deliveries: ReadonlyArray<Delivery>, selected: ReadonlyArray<number>) =>
   selected.length === deliveries.length ? deliveries : selected.map((index) => deliveries[index]!)
 
-/** The first of the messages that `errors.onPoison: Halt` doesn't let pass. */
-const poisonOf = (batch: Batch, selected: ReadonlyArray<number>): number | undefined =>
-  selected.find((index) => {
-    const outcome = batch.outcomes[index]!
-    return outcome._tag === "DeadLetter" || (outcome._tag === "Rows" && (outcome.elements?.length ?? 0) > 0)
-  })
+/** Why a message may not pass under `errors.onPoison: Halt`; undefined when it may. */
+const poisonOf = (outcome: Outcome): { readonly reason: string; readonly detail: string } | undefined => {
+  if (outcome._tag === "Dropped") return undefined
+  const fault = outcome.elements?.[0]
+  if (fault !== undefined) return { reason: fault.reason, detail: `element ${fault.index}` }
+  return outcome._tag === "DeadLetter" ? { reason: outcome.reason, detail: outcome.detail ?? "" } : undefined
+}
 
 /** The outcome under `errors.onPoison: Drop`: what would be a dead letter is left out. */
 const withoutDeadLetters = (outcome: Outcome): Outcome => {
   if (outcome._tag === "DeadLetter") return { _tag: "Dropped", reason: outcome.reason }
   return outcome._tag === "Rows" && outcome.elements ? { _tag: "Rows" } : outcome
+}
+
+/** `selected` by what the ledger says of each. */
+const sortOut = (selected: ReadonlyArray<number>, coverage: ReadonlyArray<Coverage>) => {
+  const by: Readonly<Record<Coverage, Array<number>>> = { Open: [], Covered: [], Reused: [], Stale: [] }
+  selected.forEach((index, at) => by[coverage[at]!].push(index))
+  const open = selected.filter((_, at) => coverage[at] === "Open" || coverage[at] === "Reused")
+  return { open, covered: by.Covered, reused: by.Reused, stale: by.Stale }
 }
 
 export interface Settlement {
@@ -77,7 +87,7 @@ export interface Settlement {
 
 /** Carries out what {@link decide} says, one transaction at a time. */
 export const makeSettlement = (context: SettlementContext): Settlement => {
-  const { source, store, lane, rules, progress, metrics } = context
+  const { stream, source, store, lane, rules, progress, metrics } = context
   /** Failures of the database in a row. */
   let failures = 0
   /** What was pulled may have been written by an earlier life of this writer: until a whole batch is new, ask first. */
@@ -88,6 +98,9 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
 
   const pause = (millis: number) =>
     Effect.sleep(millis).pipe(Effect.raceFirst(source.ended), Effect.raceFirst(Deferred.await(context.stop)))
+
+  const observe = (stage: "collect" | "write" | "ack", since: number) =>
+    metrics.batchSeconds.observe({ stage }, (performance.now() - since) / 1000)
 
   const acknowledge = Effect.fnUntraced(function* (deliveries: ReadonlyArray<Delivery>) {
     if (!source.alive()) return yield* source.ended
@@ -100,27 +113,23 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     }
     source.ack(deliveries, 0, deliveries.length)
     metrics.acks.inc({ kind: "ack" }, deliveries.length)
-    confirmation = yield* Effect.forkChild(
-      source.flush.pipe(
-        Effect.andThen(
-          Effect.sync(() => metrics.batchSeconds.observe({ stage: "ack" }, (performance.now() - startedAt) / 1000))
-        ),
-        Effect.ignore
-      )
-    )
+    const confirmed = source.flush.pipe(Effect.andThen(Effect.sync(() => observe("ack", startedAt))))
+    confirmation = yield* Effect.forkChild(Effect.ignore(confirmed))
   })
 
   const databaseFailed = Effect.fnUntraced(function* (
-    decision: { readonly _tag: "Retry" | "Stall"; readonly reason: string; readonly afterMillis: number },
+    decision: Omit<Extract<Decision, { _tag: "Retry" | "Stall" }>, "_tag"> & { readonly _tag: "Retry" | "Stall" },
     failure: { readonly message: string; readonly sqlstate?: string | null }
   ) {
+    const { reason, afterMillis } = decision
     const stalled = decision._tag === "Stall"
+    failures++
     metrics.databaseErrors.inc({ class: failure.sqlstate?.slice(0, 2) ?? "none", retryable: String(!stalled) })
-    metrics.paused.set({ reason: decision.reason }, 1)
-    if (progress.enter(stalled ? "Stalled" : "Retrying", decision.reason, failure.message)) {
-      yield* Effect.logWarning(failure.message, { reason: decision.reason, retryMillis: Math.round(decision.afterMillis) })
+    metrics.paused.set({ reason }, 1)
+    if (progress.enter(stalled ? "Stalled" : "Retrying", reason, failure.message)) {
+      yield* Effect.logWarning(failure.message, { reason, retryMillis: Math.round(afterMillis) })
     }
-    yield* pause(decision.afterMillis)
+    yield* pause(afterMillis)
   })
 
   const databaseAnswers = Effect.suspend(() => {
@@ -131,158 +140,147 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     return Effect.logInfo("the database answers again")
   })
 
-  const countOutcomes = (batch: Batch, selected: ReadonlyArray<number>) => {
-    for (const index of selected) {
-      const outcome = batch.outcomes[index]!
-      if (outcome._tag === "Dropped") metrics.dropped.inc({ reason: reasonLabel(outcome.reason) })
-      if (outcome._tag === "DeadLetter" && !outcome.elements) metrics.deadLettered.inc({ reason: reasonLabel(outcome.reason) })
-      if (outcome._tag === "Dropped") continue
-      for (const fault of outcome.elements ?? []) metrics.deadLettered.inc({ reason: reasonLabel(fault.reason) })
-    }
-  }
-
   const committed = Effect.fnUntraced(function* (group: Group, written: Written, startedAt: number) {
     const { batch, selected } = group
     hit("commit-before-ack")
     const now = Date.now()
-    yield* databaseAnswers
+    observe("write", startedAt)
     progress.committed(now)
-    metrics.written.inc(written.messages)
-    metrics.rows.inc(written.rows)
-    metrics.duplicate.inc(written.conflicts)
-    metrics.batchMessages.observe(selected.length)
-    metrics.batchSeconds.observe({ stage: "write" }, (performance.now() - startedAt) / 1000)
-    metrics.lastCommit.set(now / 1000)
-    if (written.deadLettered > 0 || written.dropped > 0) countOutcomes(batch, selected)
-    const deliveries = pick(batch.deliveries, selected)
-    // Of a large batch a hundred messages tell as much as all of them.
-    const step = Math.ceil(deliveries.length / 100)
-    for (let i = 0; i < deliveries.length; i += step) {
-      metrics.latencySeconds.observe(now / 1e3 - deliveries[i]!.receivedAt / 1e6)
-    }
-    yield* acknowledge(deliveries)
-    const log = written.deadLettered > 0 || written.conflicts > 0 ? Effect.logInfo : Effect.logDebug
+    const reasons = recordCommit(metrics, batch, selected, written, now)
+    yield* databaseAnswers
+    yield* acknowledge(pick(batch.deliveries, selected))
+    const { rows, conflicts, deadLettered, dropped } = written
+    const log = deadLettered > 0 || conflicts > 0 ? Effect.logInfo : Effect.logDebug
     yield* log("batch written", {
       messages: selected.length,
-      rows: written.rows,
-      ...(written.conflicts > 0 ? { conflicts: written.conflicts } : {}),
-      ...(written.deadLettered > 0 ? { deadLettered: written.deadLettered } : {}),
-      ...(written.dropped > 0 ? { dropped: written.dropped } : {}),
+      rows,
+      ...(conflicts > 0 ? { conflicts } : {}),
+      ...(deadLettered > 0 ? { deadLettered } : {}),
+      ...(dropped > 0 ? { dropped } : {}),
+      ...(reasons.size > 0 ? { reasons: Object.fromEntries(reasons) } : {}),
       millis: Math.round(performance.now() - startedAt)
     })
   })
 
-  /** Acks what has its outcome already; the rest, or a failure of the database. */
-  const subtract = Effect.fnUntraced(function* (batch: Batch, selected: ReadonlyArray<number>) {
-    const coverage = yield* store.covered(lane, pick(batch.deliveries, selected))
-    const open: Array<number> = []
-    const covered: Array<number> = []
-    const reused: Array<number> = []
-    let stale = 0
-    selected.forEach((index, at) => {
-      const answer = coverage[at]!
-      if (answer === "Covered") covered.push(index)
-      else if (answer === "Stale") stale++
-      else {
-        open.push(index)
-        if (answer === "Reused") reused.push(batch.deliveries[index]!.seq)
-      }
-    })
+  /** Acks what has its outcome already, and returns the rest. */
+  const subtract = Effect.fnUntraced(function* ({ batch, selected }: Group) {
+    const { deliveries } = batch
+    const coverage = yield* store.covered(lane, pick(deliveries, selected))
+    const { open, covered, reused, stale } = sortOut(selected, coverage)
     if (reused.length > 0) {
-      yield* Effect.logWarning("the stream's store was rolled back: sequences came again with newer messages, which are written", {
-        messages: reused.length,
-        firstSequence: reused[0],
-        lastSequence: reused.at(-1)
-      })
+      yield* Effect.logWarning(
+        "the stream's store was rolled back: its sequences came again with newer messages, which are written",
+        { messages: reused.length, first: deliveries[reused[0]!]!.seq, last: deliveries[reused.at(-1)!]!.seq }
+      )
     }
-    if (covered.length + stale > 0) {
+    if (covered.length + stale.length > 0) {
       metrics.covered.inc(covered.length)
-      yield* Effect.logInfo("messages had their outcome already", { covered: covered.length, stale, open: open.length })
+      const counts = { covered: covered.length, stale: stale.length, open: open.length }
+      yield* Effect.logInfo("messages had their outcome already", counts)
     }
-    if (covered.length > 0) yield* acknowledge(pick(batch.deliveries, covered))
+    if (covered.length > 0) yield* acknowledge(pick(deliveries, covered))
     return open
   })
 
-  /** One transaction for the group; what is left to do afterwards, in order. */
+  /** The group again with another outcome for its one message, decided after the database had refused its rows. */
+  const withOutcome = (group: Group, outcome: Outcome): Group => ({
+    ...group,
+    batch: { ...group.batch, outcomes: group.batch.outcomes.with(group.selected[0]!, outcome) },
+    refusals: 0,
+    conflicts: 0,
+    replaced: true
+  })
+
+  /** One transaction for the group; returns what is left to do at once, and what is left to do when all else is done. */
   const attempt = Effect.fnUntraced(function* (
     group: Group
-  ): Effect.fn.Return<{ readonly first?: ReadonlyArray<Group>; readonly last?: Group }, SourceEnded | Halted> {
-    const { batch, selected } = group
-    const stopped = rules.onPoison === "Halt" ? poisonOf(batch, selected) : undefined
-    const writable = stopped === undefined ? selected : selected.filter((index) => index < stopped)
+  ): Effect.fn.Return<{ readonly next?: ReadonlyArray<Group>; readonly last?: Group }, SourceEnded | Halted> {
+    const { batch, selected, refusals, conflicts } = group
     const startedAt = performance.now()
-    const result = yield* Effect.result(
-      writable.length === 0 ? Effect.succeed(undefined) : store.write(lane, batch, writable)
-    )
-    const failure = Result.isFailure(result) ? result.failure : undefined
-    const { refusals, conflicts } = group
-    const decision = decide({ failure, failures, refusals, conflicts, size: writable.length }, rules)
+    const result = yield* Effect.result(store.write(lane, batch, selected))
+    if (Result.isSuccess(result)) {
+      yield* committed(group, result.success, startedAt)
+      return {}
+    }
+    const { failure } = result
+    const decision = decide({ failure, failures, refusals, conflicts, size: selected.length }, rules)
     switch (decision._tag) {
-      case "Ack": {
-        if (Result.isSuccess(result) && result.success) {
-          yield* committed({ ...group, selected: writable }, result.success, startedAt)
-        }
-        if (stopped === undefined) return {}
-        const outcome = batch.outcomes[stopped]!
-        const [reason, detail] =
-          outcome._tag === "DeadLetter"
-            ? [outcome.reason, outcome.detail ?? ""]
-            : ["element", outcome._tag === "Rows" ? (outcome.elements?.[0]?.reason ?? "") : ""]
-        return yield* new Halted({ stream: context.stream, sequence: batch.deliveries[stopped]!.seq, reason, detail })
-      }
       case "Retry":
-      case "Stall": {
-        if (failure?._tag === "RowRefused") {
-          yield* pause(decision.afterMillis)
-          return { last: { ...group, refusals: refusals + 1 } } // the others first: perhaps one of them brings what it needs
+      case "Stall":
+        if (failure._tag === "RowRefused") {
+          // After the others: perhaps one of them brings what this one refers to.
+          return { last: { ...group, refusals: refusals + 1, waitMillis: decision.afterMillis } }
         }
-        failures++
-        yield* databaseFailed(decision, failure as DatabaseError)
-        return { first: [group] }
-      }
+        yield* databaseFailed(decision, failure)
+        return { next: [group] }
       case "Split":
         return {
-          first: split(writable, decision.suspect).map((part) => ({ ...group, selected: part, refusals: 0, conflicts: 0 }))
+          next: split(selected, decision.suspect).map((part) => ({
+            ...group,
+            selected: part,
+            refusals: 0,
+            conflicts: 0
+          }))
         }
       case "Subtract":
-        return { first: [{ ...group, check: true, conflicts: conflicts + 1 }] }
+        return { next: [{ ...group, check: true, conflicts: conflicts + 1 }] }
       case "Reopen":
-        source.end("LaneChanged", failure?.message ?? "the lane changed")
+        source.end("LaneChanged", failure.message)
         return yield* source.ended
       case "Halt": {
-        const { seq } = batch.deliveries[writable[0]!]!
-        return yield* new Halted({ stream: context.stream, sequence: seq, reason: decision.reason, detail: decision.detail })
+        const { reason, detail } = decision
+        return yield* new Halted({ stream, sequence: batch.deliveries[selected[0]!]!.seq, reason, detail })
       }
       case "DeadLetter":
-      case "Drop": {
+      case "Drop":
         if (group.replaced) {
-          // A dead letter that is refused too is no fault of the message.
-          failures++
-          yield* databaseFailed({ _tag: "Stall", reason: "SchemaMismatch", afterMillis: 30_000 }, failure!)
-          return { first: [group] }
+          // A dead letter that is refused as well is no fault of the message.
+          yield* databaseFailed({ _tag: "Stall", reason: "SchemaMismatch", afterMillis: stallMillis }, failure)
+          return { next: [group] }
         }
-        const outcome: Outcome =
-          decision._tag === "Drop"
-            ? { _tag: "Dropped", reason: decision.reason }
-            : { _tag: "DeadLetter", reason: decision.reason, detail: decision.detail }
-        const replacement = { ...batch, outcomes: batch.outcomes.with(writable[0]!, outcome) }
-        return { first: [{ ...group, batch: replacement, refusals: 0, conflicts: 0, replaced: true }] }
-      }
+        return {
+          next: [
+            withOutcome(
+              group,
+              decision._tag === "Drop"
+                ? { _tag: "Dropped", reason: decision.reason }
+                : { _tag: "DeadLetter", reason: decision.reason, detail: decision.detail }
+            )
+          ]
+        }
     }
   })
 
+  /** As {@link attempt}, for a group whose coverage is to be read first. */
+  const check = Effect.fnUntraced(function* (group: Group) {
+    const result = yield* Effect.result(subtract(group))
+    if (Result.isFailure(result)) {
+      const { failure } = result
+      if (failure._tag === "SourceEnded") return yield* failure
+      yield* databaseFailed(retry(failure, failures, rules), failure)
+      return { next: [group] }
+    }
+    yield* databaseAnswers
+    const open = result.success
+    suspicious = open.length < group.selected.length
+    if (open.length === 0) return {}
+    return { next: [{ ...group, selected: open, check: false, conflicts: suspicious ? 0 : group.conflicts }] }
+  })
+
   const settle = Effect.fnUntraced(function* (collected: CollectedBatch) {
-    const drop = rules.onPoison === "Drop"
-    const batch = drop ? { ...collected, outcomes: collected.outcomes.map(withoutDeadLetters) } : collected
-    metrics.received.inc(batch.deliveries.length)
-    metrics.redelivered.inc(batch.redelivered)
-    metrics.batchBytes.observe(batch.bytes)
-    metrics.batchSeconds.observe({ stage: "collect" }, (performance.now() - batch.since) / 1000)
+    metrics.received.inc(collected.deliveries.length)
+    metrics.redelivered.inc(collected.redelivered)
+    metrics.batchBytes.observe(collected.bytes)
+    observe("collect", collected.since)
+    const { onPoison } = rules
+    const outcomes = onPoison === "Drop" ? collected.outcomes.map(withoutDeadLetters) : collected.outcomes
+    const poison = onPoison === "Halt" ? outcomes.findIndex((outcome) => poisonOf(outcome) !== undefined) : -1
     const groups: Array<Group> = [
       {
-        batch,
-        selected: indices(batch.deliveries.length),
-        check: suspicious || batch.redelivered > 0,
+        batch: { ...collected, outcomes },
+        selected: indices(poison === -1 ? outcomes.length : poison),
+        waitMillis: 0,
+        check: suspicious || collected.redelivered > 0,
         refusals: 0,
         conflicts: 0,
         replaced: false
@@ -290,27 +288,21 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     ]
     while (groups.length > 0 && !stopping()) {
       if (!source.alive()) return yield* source.ended
-      const group = groups.shift()!
-      if (!group.check) {
-        const { first, last } = yield* attempt(group)
-        groups.unshift(...(first ?? []))
-        if (last) groups.push(last)
-        continue
-      }
-      const open = yield* Effect.result(subtract(group.batch, group.selected))
-      if (Result.isFailure(open)) {
-        if (open.failure._tag === "SourceEnded") return yield* open.failure
-        yield* databaseFailed(retry(open.failure, failures++, rules), open.failure)
-        groups.unshift(group)
-        continue
-      }
-      const nothingCovered = open.success.length === group.selected.length
-      suspicious = !nothingCovered
-      const conflicts = nothingCovered ? group.conflicts : 0
-      yield* databaseAnswers
-      if (open.success.length > 0) groups.unshift({ ...group, selected: open.success, check: false, conflicts })
+      const { waitMillis, ...group } = groups.shift()!
+      if (group.selected.length === 0) continue
+      if (waitMillis > 0) yield* pause(waitMillis)
+      if (stopping()) return false
+      const work: Group = { ...group, waitMillis: 0 }
+      const left: { readonly next?: ReadonlyArray<Group>; readonly last?: Group } = yield* work.check
+        ? check(work)
+        : attempt(work)
+      groups.unshift(...(left.next ?? []))
+      if (left.last) groups.push(left.last)
     }
-    return groups.length === 0
+    if (groups.length > 0) return false
+    if (poison === -1) return true
+    const sequence = collected.deliveries[poison]!.seq
+    return yield* new Halted({ stream, sequence, ...poisonOf(outcomes[poison]!)! })
   })
 
   return { settle }

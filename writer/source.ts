@@ -132,7 +132,7 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
       for (let i = start; i < Math.min(to, start + acksPerPiece); i++) {
         text += `PUB ${deliveries[i]!.reply} ${body.length}\r\n${body}\r\n`
       }
-      ;(connection as unknown as Wire).protocol.sendCommand(Buffer.from(text, "latin1"))
+      ;(connection as unknown as Wire).protocol.sendCommand(Buffer.from(text))
     }
   }
 
@@ -151,11 +151,7 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
       if (open.size === 0 && room.messages >= 1) send({}, 1)
       return
     }
-    while (
-      !closed &&
-      outstanding + request.messages <= room.messages &&
-      (open.size + 1) * request.bytes <= room.bytes
-    ) {
+    while (outstanding + request.messages <= room.messages && (open.size + 1) * request.bytes <= room.bytes) {
       send({ max_bytes: request.bytes }, request.messages)
     }
   }
@@ -198,9 +194,18 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
       prefix = reply.slice(0, at)
     }
     if (message.subject !== subjectOfLast) subjectOfLast = message.subject
-    const pulled = new PulledMessage(message as Msg & Pick<ReceivedMessage, "size">, stream, subjectOfLast, reply, numbersAt)
+    const pulled = new PulledMessage(
+      message as Msg & Pick<ReceivedMessage, "size">,
+      stream,
+      subjectOfLast,
+      reply,
+      numbersAt
+    )
     if (pulled.consumerSeq <= lastConsumerSeq) {
-      return end("LeaderChanged", `consumer ${consumer} went back from delivery ${lastConsumerSeq} to ${pulled.consumerSeq}`)
+      return end(
+        "LeaderChanged",
+        `consumer ${consumer} went back from delivery ${lastConsumerSeq} to ${pulled.consumerSeq}`
+      )
     }
     lastConsumerSeq = pulled.consumerSeq
     if (--outstanding <= 0) {

@@ -47,7 +47,8 @@ export const makeUpkeep = (context: {
     yield* store.compact(lane, { ackFloor, firstSequence })
     yield* refresh
     const { written, deadLettered } = progress.status()
-    if (written > summarized) yield* Effect.logInfo("rows flow", { messages: written - summarized, deadLettered, ackFloor })
+    if (written > summarized)
+      yield* Effect.logInfo("rows flow", { messages: written - summarized, deadLettered, ackFloor })
     summarized = written
   })
   return {

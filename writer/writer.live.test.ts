@@ -26,7 +26,10 @@ describe("writer", () => {
         assert.deepInclude(status, { durable: name, state: "Running", written: 3_100, deadLettered: 0, reason: null })
         assert.match(status.incarnation, /^[0-9a-f]{8}$/)
         const service = yield* Effect.promise(() => bench.connection.request("$SRV.INFO.eventstream-writer"))
-        assert.deepInclude(service.json<object>(), { name: "eventstream-writer", metadata: { namespace, eventstream: name } })
+        assert.deepInclude(service.json<object>(), {
+          name: "eventstream-writer",
+          metadata: { namespace, eventstream: name }
+        })
         const metrics = (yield* writer.get("/metrics")).text
         assert.match(metrics, new RegExp(`eventstream_writer_messages_written_total{eventstream="${name}"} 3100`))
         assert.match(metrics, /eventstream_writer_in_flight_messages\{[^}]*\} 0/)
@@ -56,7 +59,10 @@ describe("writer", () => {
     it.effect("shares a consumer with other writers", () =>
       Effect.gen(function* () {
         const bench = yield* makeBench({ batch: { maxMessages: 200 } })
-        const writers = yield* Effect.all([1, 2].map(() => startWriter({ config: bench.config })), { concurrency: 2 })
+        const writers = yield* Effect.all(
+          [1, 2].map(() => startWriter({ config: bench.config })),
+          { concurrency: 2 }
+        )
         for (const writer of writers) yield* writer.writing
         yield* bench.publish(0, 10_000)
         yield* bench.drained()

@@ -1,6 +1,8 @@
 import { Effect, Schema, type Scope, Stream } from "effect"
-import { relative } from "node:path"
+import { readFileSync } from "node:fs"
+import { join, relative } from "node:path"
 import { admit } from "../../crds/admission.ts"
+import { redact } from "../../platform/log.ts"
 import { layerMemory } from "../kube/memory.ts"
 import { EventStreams, Kube, type KubeObject } from "../kube.ts"
 import { type Platform, type PlatformOptions, startPlatform } from "./platform.ts"
@@ -20,6 +22,9 @@ export interface Guest {
   readonly conclude: Effect.Effect<ReadonlyArray<string>, never, Kube>
 }
 
+/** Brings a guest when the platform has started. */
+export type Invite = (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
+
 /** The time is up, and not everything was well. */
 export class NotWell extends Schema.TaggedError<NotWell>()("NotWell", { problems: Schema.Array(Schema.String) }) {
   override get message() {
@@ -27,21 +32,21 @@ export class NotWell extends Schema.TaggedError<NotWell>()("NotWell", { problems
   }
 }
 
-const stopping = "stopping: writers first, then the operator, then the servers; Ctrl-C again stops all at once"
-
 /** Whoever asks twice does not want to wait: the watchdog ends what is left. */
-const exitOnSecondSignal = Effect.acquireRelease(
-  Effect.sync(() => {
-    let asked = false
-    const onSignal = () => {
-      if (asked) process.exit(130)
-      asked = true
-    }
-    process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
-    return onSignal
-  }),
-  (onSignal) => Effect.sync(() => process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
-)
+const exitOnSecondSignal = (screen: Screen) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let asked = false
+      const onSignal = () => {
+        if (asked) process.exit(130)
+        asked = true
+        screen.print("stopping: writers, operator, servers, in this order; once more stops all at once")
+      }
+      process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
+      return onSignal
+    }),
+    (onSignal) => Effect.sync(() => process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
+  )
 
 /** How long a backlog may take to be written when the time is up. */
 const settleTime = "10 seconds"
@@ -90,26 +95,24 @@ const showTable = Effect.fnUntraced(function* (screen: Screen) {
   )
 })
 
-const welcome = ({ natsUrl, data, logs }: Platform, { natsUrl: given, manifests }: LocalOptions): string => {
-  const shown = (path: string) =>
-    relative(process.cwd(), path).startsWith("..") ? path : relative(process.cwd(), path)
+const welcome = ({ natsUrl, data, logs, database }: Platform, { manifests }: LocalOptions): string => {
+  const { host } = new URL(readFileSync(join(database, "uri"), "utf8"))
+  const shown = (path: string) => {
+    const fromHere = relative(process.cwd(), path)
+    return fromHere.startsWith("..") ? path : fromHere || "."
+  }
   return [
-    `  NATS        ${natsUrl}${given === undefined ? "   (nats.nats.svc in manifests)" : ""}`,
-    `  PostgreSQL  psql "$(cat ${shown(data)}/database/uri)"   (Secret pg-app in manifests)`,
+    `  NATS        ${redact(natsUrl)}   (nats.nats.svc in manifests)`,
+    `  PostgreSQL  ${host}   psql "$(cat ${shown(database)}/uri)"   (Secret pg-app)`,
     `  Manifests   ${manifests.join(", ")}   (edits are applied when you save)`,
     `  Logs        ${shown(logs)}`,
     `  Ctrl-C stops everything; streams and rows are kept in ${shown(data)}`
   ].join("\n")
 }
 
-const session = Effect.fnUntraced(function* (
-  options: LocalOptions,
-  screen: Screen,
-  invite?: (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
-) {
+const session = Effect.fnUntraced(function* (options: LocalOptions, screen: Screen, invite: Invite | undefined) {
   const started = Date.now()
   const platform = yield* startPlatform({ ...options, notice: screen.print })
-  yield* Effect.addFinalizer(() => Effect.sync(() => screen.print(stopping)))
   screen.print(welcome(platform, options))
   yield* Effect.forkScoped(showTable(screen))
   const guest = invite && (yield* invite(platform, screen))
@@ -122,21 +125,14 @@ const session = Effect.fnUntraced(function* (
   if (all.length > 0) return yield* new NotWell({ problems: all })
 })
 
-/**
- * Runs the platform until it is interrupted or its time is up, and shows it.
- *
- * @param invite brings a guest when the platform has started
- */
-export const runLocal = (
-  options: LocalOptions,
-  invite?: (platform: Platform, screen: Screen) => Effect.Effect<Guest, never, Kube | Scope.Scope>
-) =>
+/** Runs the platform until it is interrupted or its time is up, and shows it. */
+export const runLocal = (options: LocalOptions, invite?: Invite) =>
   Effect.gen(function* () {
-    yield* exitOnSecondSignal
     const screen = yield* Effect.acquireRelease(
       Effect.sync(() => openScreen(process.stdout)),
       (screen) => Effect.sync(screen.close)
     )
+    yield* exitOnSecondSignal(screen)
     yield* Effect.scoped(session(options, screen, invite))
   }).pipe(
     Effect.scoped,

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { LineCounter, parseAllDocuments } from "yaml"
+import { apiVersion } from "../../crds/eventstream.ts"
 import { type KubeObject, resourceOf } from "../kube.ts"
 
 /** Manifests as they stand in files, not yet looked at by the API. */
@@ -49,10 +50,10 @@ const flaw = (value: unknown): string | undefined => {
   if (metadata["namespace"] !== undefined && typeof metadata["namespace"] !== "string") {
     return `${String(value["kind"])} ${metadata["name"]}: wanted metadata.namespace to be text`
   }
-  // Of an EventStream admission says it, together with everything else.
   const object = value as unknown as KubeObject
-  if (supportedKinds.includes(object.kind) && object.kind !== "EventStream" && !resourceOf(object)) {
-    return `${object.kind} ${object.metadata.name}: wanted apiVersion v1, found ${object.apiVersion}`
+  if (supportedKinds.includes(object.kind) && !resourceOf(object)) {
+    const wanted = object.kind === "EventStream" ? apiVersion : "v1"
+    return `${object.kind} ${object.metadata.name}: wanted apiVersion ${wanted}, found ${object.apiVersion}`
   }
   return undefined
 }

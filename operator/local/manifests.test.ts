@@ -150,7 +150,7 @@ describe("manifests", () => {
         /spec\.bogus: unknown field/,
         /EventStream default\/x is in .* already/,
         /nameless\.yaml: Secret: wanted metadata\.name/,
-        /old\.yaml: EventStream default\/old: apiVersion: /
+        /old\.yaml: EventStream old: wanted apiVersion eventstream\.dev\/v1alpha1, found eventstream\.dev\/v0/
       ]) {
         assert.match(all, part)
       }

@@ -54,8 +54,7 @@ const duplicates = (manifests: ReadonlyArray<Manifest>): ReadonlyArray<string> =
 const apply = Effect.fnUntraced(
   function* ({ file, object }: Manifest) {
     const kube = yield* Kube
-    const resource = resourceOf(object)
-    const stored = resource && (yield* kube.get(resource, keyOf(object)))
+    const stored = yield* kube.get(resourceOf(object)!, keyOf(object))
     const admission = object.kind === "EventStream" ? admit(object, stored) : { object }
     if ("errors" in admission) {
       return admission.errors.map(({ path, message }) => `${file}: ${titleOf(object)}: ${path}: ${message}`)
@@ -108,6 +107,8 @@ const follow = Effect.fnUntraced(function* (
   )
   /** Titles of those that the API refuses as they are. */
   const refused = new Set<string>()
+  /** With an EventStream, now or before: one that is being deleted still needs what it was given. */
+  const namespaces = new Set<string>()
   let acted = textAtStart
   let lastRead = textAtStart
 
@@ -134,9 +135,7 @@ const follow = Effect.fnUntraced(function* (
 
   const wanted = (): ReadonlyMap<string, Manifest> => {
     const manifests = [...accepted.values()].flatMap((each) => each.manifests)
-    const namespaces = new Set(
-      manifests.filter(({ object }) => object.kind === "EventStream").map(({ object }) => object.metadata.namespace!)
-    )
+    for (const { object } of manifests) if (object.kind === "EventStream") namespaces.add(object.metadata.namespace!)
     const given = [...namespaces].flatMap(defaults).map((object) => ({ file: platform, object }))
     return new Map([...given, ...manifests].map((manifest) => [titleOf(manifest.object), manifest]))
   }

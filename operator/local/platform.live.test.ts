@@ -46,7 +46,7 @@ const publish = Effect.fnUntraced(function* (platform: Platform, from: number, t
   const nats = yield* connectNats({ servers: [platform.natsUrl] }, { name: "test", hosts: new Map() })
   for (let id = from; id <= to; id++) {
     const answer = yield* Effect.promise(() => nats.request("orders.new", JSON.stringify({ id })))
-    assert.isUndefined((answer.json() as { error?: object }).error)
+    assert.isUndefined(answer.json<{ error?: object }>().error)
   }
 }, Effect.scoped)
 

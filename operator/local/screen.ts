@@ -27,14 +27,17 @@ const terminal = (output: NodeJS.WriteStream): Screen => {
 
   const paint = ({ text, tone }: TableLine) => {
     // A line that wraps would be two, and the next table drawn one line too low.
-    const cut = text.length < output.columns ? text : `${text.slice(0, output.columns - 2)}…`
+    const width = output.columns || 80 // 0 where the terminal does not tell
+    const cut = text.length < width ? text : `${text.slice(0, width - 2)}…`
     return color ? `\x1b[${colors[tone]}m${cut}\x1b[0m` : cut
   }
   const draw = (kept: ReadonlyArray<string>) => {
     if (closed) return
-    const visible = table.slice(0, Math.max(1, output.rows - 2))
+    const visible = table.slice(0, Math.max(1, (output.rows || 24) - 2))
     const lines = table.length === 0 ? kept : [...kept, "", ...visible.map(paint)]
-    output.write(up(drawn) + lines.map((line) => `${clearLine}${line}\n`).join("") + clearToEnd)
+    // A line that stays may wrap onto the old table; the table alone is drawn over line by line.
+    const start = kept.length > 0 ? up(drawn) + clearToEnd : up(drawn)
+    output.write(start + lines.map((line) => `${clearLine}${line}\n`).join("") + clearToEnd)
     drawn = lines.length - kept.length
   }
   const redraw = () => draw([])

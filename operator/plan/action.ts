@@ -50,16 +50,15 @@ export type Action =
   /** Tells that assets stay behind in JetStream, because nothing more could be done about them in time. */
   | { readonly _tag: "ReportOrphans"; readonly assets: ReadonlyArray<string>; readonly why: string }
 
+/** A step that needs NATS. */
+export type JetStreamAction = Extract<Action, { readonly _tag: `${string}${"Stream" | "Consumer"}` }>
+
+export const isJetStreamAction = (action: Action): action is JetStreamAction => /(Stream|Consumer)$/.test(action._tag)
+
 /** The step in a few words, for the log. */
 export const nameOf = (action: Action): string => {
-  switch (action._tag) {
-    case "Apply":
-      return `Apply ${action.object.kind}`
-    case "DeleteObject":
-      return `Delete ${action.resource.kind}`
-    default:
-      return action._tag
-  }
+  if (action._tag === "Apply") return `Apply ${action.object.kind}`
+  return action._tag === "DeleteObject" ? `Delete ${action.resource.kind}` : action._tag
 }
 
 /** What stands between the spec and the world. */

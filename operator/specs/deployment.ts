@@ -23,7 +23,7 @@ const configPath = "/etc/eventstream/config"
 const postgresPath = "/etc/eventstream/postgres"
 const passwordPath = "/etc/eventstream/postgres-password"
 
-const defined = <T extends object>(fields: T) =>
+const defined = (fields: object) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 /** A lost node's writers are replaced after 30 s instead of Kubernetes' 300 s; two at once do no harm. */

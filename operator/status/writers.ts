@@ -1,3 +1,4 @@
+import { redact } from "../../platform/log.ts"
 import type { WriterStatus } from "../../writer/config.ts"
 import type { KubeObject } from "../kube.ts"
 
@@ -39,11 +40,12 @@ const lastWords = (text: string): { readonly reason?: string; readonly message: 
   if (line === "") return undefined
   try {
     const { reason, message } = JSON.parse(line) as { reason?: unknown; message?: unknown }
-    if (typeof message === "string") return { message, ...(typeof reason === "string" ? { reason } : {}) }
+    if (typeof message === "string")
+      return { message: redact(message), ...(typeof reason === "string" ? { reason } : {}) }
   } catch {
     // Not ours: a crash of the runtime, or a log cut in the middle.
   }
-  return { message: line.slice(0, 1024) }
+  return { message: redact(line).slice(0, 1024) }
 }
 
 const complaint = ({ name, state, lastState }: ContainerStatus): WriterHealth | undefined => {
@@ -102,4 +104,23 @@ export const writerHealth = (
   }
   if (running) return { state: "Running", reason: undefined, message: "writers are at work" }
   return podTrouble(pods) ?? { state: "Silent", reason: undefined, message: "no writer has reported yet" }
+}
+
+/** What the lane holds so far. Every writer tells the same totals, some a moment later; one that starts has not read them yet. */
+export const totalsOf = (
+  writers: ReadonlyArray<WriterStatus>
+): Pick<WriterStatus, "written" | "deadLettered" | "dropped" | "lastWriteTime"> | undefined => {
+  const known = writers.filter(({ lane, state }) => lane !== null && state !== "Starting")
+  if (known.length === 0) return undefined
+  const most = (of: (writer: WriterStatus) => number) => Math.max(...known.map(of))
+  return {
+    written: most((writer) => writer.written),
+    deadLettered: most((writer) => writer.deadLettered),
+    dropped: most((writer) => writer.dropped),
+    lastWriteTime:
+      known
+        .flatMap(({ lastWriteTime }) => lastWriteTime ?? [])
+        .sort()
+        .at(-1) ?? null
+  }
 }

@@ -39,7 +39,11 @@ const refused = (rules: Rules, state: LaneState, records: ReadonlyArray<StoredRe
 }
 
 /** Runs a transaction that the server has received: rows and ledger together, or nothing. */
-export const commit = (world: World, database: Database, transaction: Transaction): "Committed" | "Refused" | "Failed" => {
+export const commit = (
+  world: World,
+  database: Database,
+  transaction: Transaction
+): "Committed" | "Refused" | "Failed" => {
   const { rules } = world
   const { lane, held, rollbacks, connection } = transaction
   const state = database.lanes.get(lane)
@@ -50,7 +54,8 @@ export const commit = (world: World, database: Database, transaction: Transactio
   for (const { id } of messages) {
     // In whatever lane: the same tables hold the rows of both.
     const twice = [...database.lanes].find(([, { outcomes }]) => outcomes.includes(id))
-    if (twice) throw new Violation("Double", `message ${id} has an outcome in lane ${twice[0]} and a second one in ${lane}`)
+    if (twice)
+      throw new Violation("Double", `message ${id} has an outcome in lane ${twice[0]} and a second one in ${lane}`)
   }
   putLane(database, lane, {
     ...state,
@@ -97,13 +102,12 @@ export const compact = (database: Database, lane: string, ackFloor: number) => {
 /** One transaction: the records below the stream's first sequence become two numbers of the head row. */
 export const prune = (database: Database, lane: string, firstSeq: number) => {
   const state = database.lanes.get(lane)
-  const gone = state?.records.filter((record) => !record.setAside && sequencesOf(record).at(-1)! < firstSeq) ?? []
-  if (!state || gone.length === 0) return
-  const prunedTo = Math.max(state.head.prunedTo, ...gone.flatMap(sequencesOf).map((seq) => seq + 1))
-  const high = latest(gone)
-  const prunedTime = high > state.head.prunedTime ? high : state.head.prunedTime
-  const records = state.records.filter((record) => !gone.includes(record))
-  putLane(database, lane, { ...state, head: { ...state.head, prunedTo, prunedTime }, records })
+  if (!state || state.head.prunedTo >= firstSeq) return
+  const gone = state.records.filter((record) => sequencesOf(record).at(-1)! < firstSeq)
+  const { prunedTime: before } = state.head
+  const high = gone.length > 0 ? latest(gone) : before
+  const head = { ...state.head, prunedTo: firstSeq, prunedTime: high > before ? high : before }
+  putLane(database, lane, { ...state, head, records: state.records.filter((record) => !gone.includes(record)) })
 }
 
 /** An asynchronous standby takes over: the newest commits are gone, rows and ledger alike, and every connection is broken. */

@@ -1,10 +1,20 @@
 import { incarnationOf } from "../../platform/incarnation.ts"
 import { randomIntegers } from "../random.ts"
 import { failOver, newDatabase } from "./database.ts"
-import { loseTail, type Message, newStream, passAckWait, publish, purge, rebear, remove, type Stream } from "./jetstream.ts"
+import {
+  loseTail,
+  type Message,
+  newStream,
+  passAckWait,
+  publish,
+  purge,
+  rebear,
+  remove,
+  type Stream
+} from "./jetstream.ts"
 import { act, observe } from "./operator.ts"
 import type { Rules } from "./rules.ts"
-import { hasOutcome, laneKey, tick, Violation, type World, type Writer } from "./world.ts"
+import { createdOf, hasOutcome, laneKey, tick, Violation, type World, type Writer } from "./world.ts"
 import * as writer from "./writer.ts"
 
 /**
@@ -29,7 +39,15 @@ export interface History {
 
 /** Faults that are switched on together: a history has few of them, so that each gets room for what follows from it. */
 export type Fault = "age" | "rebirth" | "rollback" | "durable" | "failover" | "compaction" | "target"
-const faults: ReadonlyArray<Fault> = ["age", "rebirth", "rollback", "durable", "failover", "compaction", "target"]
+export const faults: ReadonlyArray<Fault> = [
+  "age",
+  "rebirth",
+  "rollback",
+  "durable",
+  "failover",
+  "compaction",
+  "target"
+]
 
 type Take = (world: World, argument: number, chosen: Writer) => void
 
@@ -37,16 +55,12 @@ const gone = (world: World, messages: ReadonlyArray<Message>) => {
   for (const { id } of messages) world.fates[id]!.goneFromStream = true
 }
 
-/** `created` of the stream at first. */
-const firstLife = "life-0"
-
-const currentLane = ({ stream, target, rules }: World) =>
-  laneKey(incarnationOf("EVENTS", rules.has("Incarnation") ? stream.created : "always"), target)
+const currentLane = (world: World) => laneKey(incarnationOf("EVENTS", createdOf(world)), world.target)
 
 const publishOne = (world: World) => {
   const { stream, fates } = world
   const message = publish(stream, fates.length, tick(world))
-  fates.push({ message, laterLife: stream.created !== firstLife, goneFromStream: false })
+  fates.push({ message, goneFromStream: false })
 }
 
 /** Runs one of the statements that a database has received, in any order. */
@@ -85,7 +99,10 @@ const steps = {
     fault: "age",
     take: (world, argument) => {
       const oldest = [...world.stream.messages.keys()].slice(0, 1 + (argument % 2))
-      gone(world, oldest.flatMap((seq) => remove(world.stream, seq) ?? []))
+      gone(
+        world,
+        oldest.flatMap((seq) => remove(world.stream, seq) ?? [])
+      )
     }
   },
   purge: { weight: 3, fault: "age", take: (world) => gone(world, purge(world.stream)) },
@@ -118,11 +135,21 @@ const stepsOf = (on: ReadonlySet<Fault>): ReadonlyArray<StepName> =>
     "fault" in step && !on.has(step.fault) ? [] : Array.from({ length: step.weight }, () => name as StepName)
   )
 
-/** The history of a seed. */
-export const historyOf = (seed: number, always: ReadonlyArray<Fault> = []): History => {
+/**
+ * The history of a seed.
+ *
+ * @param always faults that it has in any case
+ * @param never faults that it does not have
+ */
+export const historyOf = (
+  seed: number,
+  always: ReadonlyArray<Fault> = [],
+  never: ReadonlyArray<Fault> = []
+): History => {
   const random = randomIntegers(seed)
   const pick = <T>(values: ReadonlyArray<T>): T => values[random() % values.length]!
   const on = new Set([...always, ...Array.from({ length: random() % 4 }, () => pick(faults))])
+  for (const fault of never) on.delete(fault)
   const names = stepsOf(on)
   return {
     retention: pick(["Limits", "Limits", "Limits", "WorkQueue"]),
@@ -138,7 +165,7 @@ const newWorld = (history: History, rules: Rules, note: World["note"]): World =>
   policy: history.policy,
   clockNanos: 1000n,
   nextNonce: 0,
-  stream: newStream(history.retention, firstLife),
+  stream: newStream(history.retention, "life-0"),
   databases: [newDatabase(), newDatabase()],
   writers: Array.from({ length: history.writers }, (_, index) => writer.newWriter(index)),
   target: 0,
@@ -147,17 +174,21 @@ const newWorld = (history: History, rules: Rules, note: World["note"]): World =>
   observation: undefined,
   fates: [],
   lost: new Set(),
+  policyLife: "",
   exempt: new Set(),
   note
 })
 
 /** What tells whether anything still moves. */
 const progress = (world: World): string =>
-  JSON.stringify([
-    world.status,
-    [...world.stream.durables.values()].map(({ delivered, pending }) => [delivered, pending.size]),
-    world.databases.map(({ lanes }) => [...lanes.values()].map(({ outcomes, records }) => [outcomes.length, records]))
-  ], (_key, value: unknown) => typeof value === "bigint" ? String(value) : value)
+  JSON.stringify(
+    [
+      world.status,
+      [...world.stream.durables.values()].map(({ delivered, pending }) => [delivered, pending.size]),
+      world.databases.map(({ lanes }) => [...lanes.values()].map(({ outcomes, records }) => [outcomes.length, records]))
+    ],
+    (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value)
+  )
 
 /** Rounds without faults in which everything must come to rest. */
 const maxRounds = 20

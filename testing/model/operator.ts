@@ -9,7 +9,7 @@ import { StartMark } from "../../operator/specs/names.ts"
 import { newStream as streamOfSpec } from "../../operator/specs/stream.ts"
 import { incarnationOf } from "../../platform/incarnation.ts"
 import { ackFloor, createDurable } from "./jetstream.ts"
-import type { Observation, World } from "./world.ts"
+import { createdOf, type Observation, type World } from "./world.ts"
 
 /** The operator: looks, and later acts on what it saw. What it does about the durable is decided by the product's own plan. */
 
@@ -42,9 +42,6 @@ const eventStreamOf = (world: World): EventStream => ({
   ...(world.status ? { status: { consumer: world.status } } : {})
 })
 
-/** Without the rule, every life of the stream looks the same. */
-const createdAsSeen = ({ rules, stream }: World) => (rules.has("Incarnation") ? stream.created : "always")
-
 const wantedHash = (world: World, durable: string) =>
   configHash(writerConfig(metadata, specOf(world), "EVENTS", durable), specOf(world))
 
@@ -52,7 +49,7 @@ export const observe = (world: World) => {
   const { stream } = world
   const state: StreamState = {
     config: { ...streamOfSpec(metadata, specOf(world)), metadata: {} }, // not ours: policy New starts behind what is there
-    created: createdAsSeen(world),
+    created: createdOf(world),
     messages: stream.messages.size,
     bytes: 0,
     firstSequence: stream.first,
@@ -61,20 +58,18 @@ export const observe = (world: World) => {
     subjects: 1,
     currentReplicas: 1
   }
-  const consumers = [...stream.durables.values()].map(
-    (durable): ConsumerState => ({
-      name: durable.config.name,
-      created: String(durable.createdNanos).padStart(12, "0"),
-      config: durable.config,
-      delivered: durable.delivered,
-      ackFloor: ackFloor(durable),
-      pending: 0,
-      ackPending: durable.pending.size,
-      redelivered: 0,
-      waiting: 0,
-      paused: false
-    })
-  )
+  const consumers = [...stream.durables.values()].map((durable): ConsumerState => ({
+    name: durable.config.name,
+    created: String(durable.createdNanos).padStart(12, "0"),
+    config: durable.config,
+    delivered: durable.delivered,
+    ackFloor: ackFloor(durable),
+    pending: 0,
+    ackPending: durable.pending.size,
+    redelivered: 0,
+    waiting: 0,
+    paused: false
+  }))
   world.observation = {
     stream: state,
     consumers,
@@ -105,11 +100,12 @@ const carryOut = (world: World, action: Extract<Action, { _tag: "CreateConsumer"
   const { stream, rules } = world
   const config = configAsMade(world, action)
   createDurable(stream, config, ++world.clockNanos)
-  if (rules.has("CreatedReadAgain") && createdAsSeen(world) !== action.streamCreated) {
+  if (rules.has("CreatedReadAgain") && createdOf(world) !== action.streamCreated) {
     stream.durables.delete(config.name)
     return false
   }
   world.note(`  operator makes ${config.name} from ${config.opt_start_seq ?? 1}: ${action.cause}`)
+  if (action.cause === "First" || action.cause === "NewLane") world.policyLife = action.streamCreated
   return true
 }
 

@@ -70,14 +70,16 @@ export const refusedByHead = (rules: Rules, lane: LaneState, message: Message): 
 export const sequencesOf = ({ ranges }: Pick<ledger.StoredRecord, "ranges">): ReadonlyArray<number> =>
   ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, index) => from + index))
 
-export const rangesOf = (sequences: ReadonlyArray<number>): ledger.StoredRecord["ranges"] =>
-  ledger.parseMultirange(ledger.multirangeText([...new Set(sequences)].sort((a, b) => a - b)))
+/** @param sequences in any order, possibly several times */
+export const rangesOf = (sequences: ReadonlyArray<number>): ledger.Ranges =>
+  ledger.rangesOf([...new Set(sequences)].sort((a, b) => a - b))
 
 /** The records that a transaction adds. */
 export const recordsOf = (rules: Rules, messages: ReadonlyArray<Message>): ReadonlyArray<ledger.StoredRecord> => {
-  const entries = messages.map(({ seq, timeNanos }) => ({ seq, timeNanos, kind: "Rows", rows: 1, deadLetters: 0 }) as const)
-  return ledger.recordsOf(entries).map(({ seqs, timeFrom, timeTo }) => {
-    const exact = ledger.parseMultirange(seqs)
+  const entries = messages.map(
+    ({ seq, timeNanos }) => ({ seq, timeNanos, kind: "Rows", rows: 1, deadLetters: 0 }) as const
+  )
+  return ledger.recordsOf(entries).map(({ ranges: exact, timeFrom, timeTo }) => {
     const ranges = rules.has("ExactSequences") ? exact : [[exact[0]![0], exact.at(-1)![1]] as const]
     return { ranges, timeFrom, timeTo, setAside: false }
   })

@@ -104,8 +104,6 @@ export interface Observation {
 /** A message's fate outside the database. */
 export interface Fate {
   readonly message: Message
-  /** The stream was born again before it was published. */
-  readonly laterLife: boolean
   /** The stream itself removed it: age, purge, deletion, lost store. */
   goneFromStream: boolean
 }
@@ -127,7 +125,9 @@ export interface World {
   readonly fates: Array<Fate>
   /** `lane:id` of outcomes that a failover lost after they were committed. */
   readonly lost: Set<string>
-  /** `lane:id` of messages that were there before the lane's start, where the policy is New. */
+  /** `created` of the stream for which the start policy was looked at last. */
+  policyLife: string
+  /** `lane:id` of messages that policy New leaves out. */
   readonly exempt: Set<string>
   /** Told what happens, when someone wants to read a history. */
   readonly note: (text: string) => void
@@ -144,6 +144,9 @@ export class Violation extends Error {
     this.kind = kind
   }
 }
+
+/** The stream's `created` as everyone sees it; without the rule, every life of the stream looks the same. */
+export const createdOf = ({ rules, stream }: World) => (rules.has("Incarnation") ? stream.created : "always")
 
 export const tick = (world: World): bigint => (world.clockNanos += 1n)
 

@@ -6,6 +6,7 @@ import { acknowledge, ackFloor, type Durable, pull, startOf } from "./jetstream.
 import { coverageOf, sequencesOf } from "./rules.ts"
 import {
   type Assignment,
+  createdOf,
   type Database,
   type Held,
   hasOutcome,
@@ -79,12 +80,10 @@ const statusOf = (assignment: Assignment, incarnation: string, fields: Partial<R
 const wasUsed = (durable: Durable) =>
   durable.delivered >= startOf(durable) || startOf(durable) > Number(durable.config.metadata[StartMark])
 
-/** What policy New leaves out of a lane. A stream that was born again is read from its first message. */
+/** What policy New leaves out of a lane; not of a stream that was born again since, which is read from its first message. */
 const exempt = (world: World, lane: string, startSeq: number) => {
-  if (world.policy === "All") return
-  for (const { message, laterLife } of world.fates) {
-    if (!laterLife && message.seq < startSeq) world.exempt.add(`${lane}:${message.id}`)
-  }
+  if (world.policy === "All" || world.policyLife !== createdOf(world)) return
+  for (const { message } of world.fates) if (message.seq < startSeq) world.exempt.add(`${lane}:${message.id}`)
 }
 
 /** Finds the lane or makes it; `undefined` when it has to be told that another durable is needed. */
@@ -101,10 +100,10 @@ const openLane = (world: World, writer: Writer, durable: Durable, database: Data
 
 /** Looks at stream, durable and lane, as at the begin of a session. */
 const openSession = (world: World, writer: Writer, assignment: Assignment, database: Database): Session | undefined => {
-  const { stream, rules } = world
+  const { stream } = world
   const durable = stream.durables.get(assignment.durable)
   if (!durable) return undefined
-  const incarnation = incarnationOf("EVENTS", rules.has("Incarnation") ? stream.created : "always")
+  const incarnation = incarnationOf("EVENTS", createdOf(world))
   const lane = laneKey(incarnation, assignment.database)
   const state = openLane(world, writer, durable, database, lane)
   if (!state) {

@@ -5,7 +5,14 @@ import { makeBatchEncoder } from "./copy.ts"
 import { deadLetterRows, deadLettersOf } from "./deadletter.ts"
 import { type Entry, recordsOf } from "./ledger.ts"
 import { deadLetterTable } from "./schema.ts"
-import { copyStatement, ledgerStatement, lockStatement, setTimeouts, stageStatements, type Timeouts } from "./statements.ts"
+import {
+  copyStatement,
+  ledgerStatement,
+  lockStatement,
+  setTimeouts,
+  stageStatements,
+  type Timeouts
+} from "./statements.ts"
 import type { Written } from "./store.ts"
 
 /** What stays the same from batch to batch, until a table changes. */
@@ -111,7 +118,8 @@ export const planBatch = (
   for (const index of chosen) {
     const outcome = batch.outcomes[index]!
     if (deadLettersOf(outcome).length === 0) continue
-    for (const row of deadLetterRows(lane.id, lane.stream, batch.deliveries[index]!, outcome)) deadLetters.sink.row(0, row)
+    for (const row of deadLetterRows(lane.id, lane.stream, batch.deliveries[index]!, outcome))
+      deadLetters.sink.row(0, row)
   }
   if (deadLetters.byteLength() > 0) {
     const data = withFrame([deadLetters.take()[0]!.bytes])

@@ -107,18 +107,15 @@ const readTables = (
   session: Session,
   names: ReadonlyArray<Name>
 ): Effect.Effect<(name: Name) => (FoundTable & Shape) | undefined, PostgresFailure> =>
-  Effect.map(
-    session.query(tables, [names.map(({ schema }) => schema), names.map(({ name }) => name)]),
-    (rows) => {
-      const found = new Map<string, FoundTable & Shape>(
-        rows.map((row) => [
-          keyOf(row),
-          { columns: row.columns, uniqueKeys: row.unique_keys, oid: row.oid, hash: row.hash }
-        ])
-      )
-      return (name) => found.get(keyOf(name))
-    }
-  )
+  Effect.map(session.query(tables, [names.map(({ schema }) => schema), names.map(({ name }) => name)]), (rows) => {
+    const found = new Map<string, FoundTable & Shape>(
+      rows.map((row) => [
+        keyOf(row),
+        { columns: row.columns, uniqueKeys: row.unique_keys, oid: row.oid, hash: row.hash }
+      ])
+    )
+    return (name) => found.get(keyOf(name))
+  })
 
 /** How far the database is from what the writer needs. */
 export interface Inspection {

@@ -23,7 +23,10 @@ const insertIgnore = tableWith({ mode: "InsertIgnore", keys: ["key"] })
 
 /** One message per row. */
 const batchOfRows = (table: Table, rows: ReadonlyArray<Row>, firstSeq: number) =>
-  batchOf([table], rows.map((row, i) => ({ seq: firstSeq + i, rows: [[row]] })))
+  batchOf(
+    [table],
+    rows.map((row, i) => ({ seq: firstSeq + i, rows: [[row]] }))
+  )
 
 const stored = `SELECT key, version, value, "first seen" FROM state ORDER BY key`
 
@@ -41,7 +44,8 @@ const oneByOne = (table: Table, rows: ReadonlyArray<Row>) => {
     if (conflict.mode !== "Upsert") continue
     const [old, fresh] = [known["version"] as number | null, version as number | null]
     if (conflict.newerWins !== undefined && !(fresh !== null && (old === null || fresh > old))) continue
-    for (const column of [...conflict.update, ...(conflict.newerWins ? [conflict.newerWins] : [])]) known[column] = row[column]
+    for (const column of [...conflict.update, ...(conflict.newerWins ? [conflict.newerWins] : [])])
+      known[column] = row[column]
   }
   return [...state.values()].sort((a, b) => (a["key"]! < b["key"]! ? -1 : 1))
 }
@@ -57,11 +61,15 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("ro
     it.effect(`${name}: whatever the batches, the table is as after one INSERT per row`, () =>
       Effect.gen(function* () {
         const { session, store } = yield* testStore([table])
-        const context = yield* Effect.context<never>()
+        const context = yield* Effect.context()
         let seq = 1
         let stamp = 0
         const row = fc
-          .tuple(fc.constantFrom("a", "b", "c"), fc.option(fc.integer({ min: 0, max: 4 })), fc.option(fc.string({ unit: "grapheme-ascii", maxLength: 3 })))
+          .tuple(
+            fc.constantFrom("a", "b", "c"),
+            fc.option(fc.integer({ min: 0, max: 4 })),
+            fc.option(fc.string({ unit: "grapheme-ascii", maxLength: 3 }))
+          )
           .map(([key, version, value]): Row => [key, version, value, stamp++])
         const batches = fc.array(fc.array(row, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 4 })
         const lane = yield* store.open(openRequest())
@@ -90,7 +98,15 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("ro
       const { session, store } = yield* testStore([insertIgnore])
       yield* session.query("CREATE UNIQUE INDEX only_once ON state (value)")
       const lane = yield* store.open(openRequest())
-      const batch = batchOfRows(insertIgnore, [["a", 1, "x", 0], ["a", 1, "y", 0], ["b", 1, "x", 0]], 1)
+      const batch = batchOfRows(
+        insertIgnore,
+        [
+          ["a", 1, "x", 0],
+          ["a", 1, "y", 0],
+          ["b", 1, "x", 0]
+        ],
+        1
+      )
       const refused = yield* Effect.flip(store.write(lane, batch, all(batch)))
       assert.instanceOf(refused, RowRefused)
       assert.deepInclude(refused, { sqlstate: "23505", mayPass: false })

@@ -18,10 +18,7 @@ const breaks = (error: unknown): boolean =>
     : error instanceof DatabaseUnavailable && error.reason === "TargetUnreachable"
 
 /** A slot whose connection closes with the scope. */
-export const makeSlot = (
-  options: PostgresOptions,
-  settings: ConnectOptions
-): Effect.Effect<Slot, never, Scope.Scope> =>
+export const makeSlot = (options: PostgresOptions, settings: ConnectOptions): Effect.Effect<Slot, never, Scope.Scope> =>
   Effect.gen(function* () {
     const turn = yield* Semaphore.make(1)
     let open: { readonly session: Session; readonly scope: Scope.Closeable } | undefined

@@ -44,8 +44,16 @@ const cidr = fc.oneof(
 )
 const numeric = fc.oneof(
   fc
-    .tuple(fc.constantFrom("", "-", "+"), digits(40), fc.option(digits(30)), fc.option(fc.integer({ min: -40, max: 40 })))
-    .map(([sign, whole, part, power]) => `${sign}${whole}${part === null ? "" : `.${part}`}${power === null ? "" : `e${power}`}`),
+    .tuple(
+      fc.constantFrom("", "-", "+"),
+      digits(40),
+      fc.option(digits(30)),
+      fc.option(fc.integer({ min: -40, max: 40 }))
+    )
+    .map(
+      ([sign, whole, part, power]) =>
+        `${sign}${whole}${part === null ? "" : `.${part}`}${power === null ? "" : `e${power}`}`
+    ),
   fc.constantFrom("NaN", "Infinity", "-Infinity", "0", "0.00", "-0", ".5", "5.", "10000", "0.0001", "99999999")
 )
 const date = fc
@@ -63,7 +71,11 @@ const kinds: ReadonlyArray<Kind> = [
   { column: { name: "text", type: "text" }, values: text, written: String },
   { column: { name: "int4", type: "int4" }, values: fc.integer(), written: String },
   { column: { name: "int8", type: "int8" }, values: int8, written: String },
-  { column: { name: "float8", type: "float8" }, values: fc.double(), written: (n) => (Object.is(n, -0) ? "-0" : String(n)) },
+  {
+    column: { name: "float8", type: "float8" },
+    values: fc.double(),
+    written: (n) => (Object.is(n, -0) ? "-0" : String(n))
+  },
   { column: { name: "numeric", type: "numeric" }, values: numeric, written: String },
   { column: { name: "bool", type: "bool" }, values: fc.boolean(), written: String },
   {
@@ -75,12 +87,29 @@ const kinds: ReadonlyArray<Kind> = [
   { column: { name: "uuid", type: "uuid" }, values: fc.uuid(), written: String },
   { column: { name: "inet", type: "inet" }, values: inet, written: String },
   { column: { name: "cidr", type: "cidr" }, values: cidr, written: String },
-  { column: { name: "macaddr", type: "macaddr" }, values: fc.constantFrom("08:00:2b:01:02:03", "08-00-2B-01-02-03", "08002b010203"), written: String },
+  {
+    column: { name: "macaddr", type: "macaddr" },
+    values: fc.constantFrom("08:00:2b:01:02:03", "08-00-2B-01-02-03", "08002b010203"),
+    written: String
+  },
   { column: { name: "jsonb", type: "jsonb" }, values: json, written: (value) => jsonText(value) },
   { column: { name: "json_text", type: "text", json: true }, values: json, written: (value) => jsonText(value) },
-  { column: { name: "bytea", type: "bytea" }, values: fc.uint8Array({ maxLength: 100 }), written: (bytes) => `\\x${Buffer.from(bytes).toString("hex")}` },
-  { column: { name: "texts", type: "text[]" }, values: fc.array(fc.option(text), { maxLength: 4 }), written: (list) => `{${list.map((s: string | null) => (s === null ? "NULL" : `"${s.replaceAll(/["\\]/g, "\\$&")}"`)).join(",")}}` },
-  { column: { name: "int8s", type: "int8[]" }, values: fc.array(fc.option(int8), { maxLength: 4 }), written: (list) => `{${list.map((n: unknown) => (n === null ? "NULL" : String(n))).join(",")}}` }
+  {
+    column: { name: "bytea", type: "bytea" },
+    values: fc.uint8Array({ maxLength: 100 }),
+    written: (bytes) => `\\x${Buffer.from(bytes).toString("hex")}`
+  },
+  {
+    column: { name: "texts", type: "text[]" },
+    values: fc.array(fc.option(text), { maxLength: 4 }),
+    written: (list) =>
+      `{${list.map((s: string | null) => (s === null ? "NULL" : `"${s.replaceAll(/["\\]/g, "\\$&")}"`)).join(",")}}`
+  },
+  {
+    column: { name: "int8s", type: "int8[]" },
+    values: fc.array(fc.option(int8), { maxLength: 4 }),
+    written: (list) => `{${list.map((n: number | bigint | null) => n ?? "NULL").join(",")}}`
+  }
 ]
 
 const everyType: Table = {
@@ -102,7 +131,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
       rows.forEach((row, id) => {
         encoder.beginMessage()
         encoder.sink.row(0, [id, ...row])
-        assert.isUndefined(encoder.endMessage(), JSON.stringify(row, (_, v) => (typeof v === "bigint" ? String(v) : v)))
+        assert.isUndefined(
+          encoder.endMessage(),
+          JSON.stringify(row, (_, v) => (typeof v === "bigint" ? String(v) : v))
+        )
       })
       const batch = {
         deliveries: rows.map((_, i) => ({ seq: i + 1, timeNanos: 0n }) as never),
@@ -110,7 +142,13 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
         tables: encoder.take()
       }
       const plan = planBatch(
-        { schema: "public", tables: [everyType], shapes: [{ oid: "0", hash: "0" }], timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 }, writer: 1 },
+        {
+          schema: "public",
+          tables: [everyType],
+          shapes: [{ oid: "0", hash: "0" }],
+          timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 },
+          writer: 1
+        },
         { id: 1, stream: "S", rollbacks: 0 },
         batch,
         rows.map((_, i) => i),
@@ -123,7 +161,9 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
         const name = ident(column.name)
         // Timestamps are compared as microseconds, because text is read with a time zone and an era.
         const [stored, type] =
-          column.type === "timestamptz" ? [`(extract(epoch FROM ${name}) * 1000000)::numeric(40)`, "numeric"] : [name, column.type]
+          column.type === "timestamptz"
+            ? [`(extract(epoch FROM ${name}) * 1000000)::numeric(40)`, "numeric"]
+            : [name, column.type]
         const different = yield* session.query(
           `SELECT (${stored})::text AS found, (expected::${type})::text AS expected
            FROM every_type JOIN unnest($1::text[]) WITH ORDINALITY e (expected, ordinal) ON id = ordinal - 1

@@ -1,3 +1,4 @@
+import { inspect } from "node:util"
 import { assert, describe, it } from "vitest"
 import type { Column, ColumnType, Table, Value } from "../tables/table.ts"
 import { slices } from "./batch-plan.ts"
@@ -18,7 +19,11 @@ const tuple = (value: number) => Buffer.from([0, 1, 0, 0, 0, 4, 0, 0, 0, value])
 describe("a batch", () => {
   it("knows where each message's rows end, in every table", () => {
     const encoder = makeBatchEncoder([numbers, numbers])
-    for (const [first, second] of [[[1, 2], [3]], [[], []], [[4], [5, 6]]] as const) {
+    for (const [first, second] of [
+      [[1, 2], [3]],
+      [[], []],
+      [[4], [5, 6]]
+    ] as const) {
       encoder.beginMessage()
       for (const n of first) encoder.sink.row(0, [n])
       for (const n of second) encoder.sink.row(1, [n])
@@ -26,11 +31,29 @@ describe("a batch", () => {
     }
     assert.equal(encoder.byteLength(), 60)
     const [a, b] = encoder.take()
-    assert.deepEqual([a!.ends, a!.counts], [[20, 20, 30], [2, 0, 1]])
-    assert.deepEqual([b!.ends, b!.counts], [[10, 10, 30], [1, 0, 2]])
+    assert.deepEqual(
+      [a!.ends, a!.counts],
+      [
+        [20, 20, 30],
+        [2, 0, 1]
+      ]
+    )
+    assert.deepEqual(
+      [b!.ends, b!.counts],
+      [
+        [10, 10, 30],
+        [1, 0, 2]
+      ]
+    )
     assert.deepEqual(Buffer.from(a!.bytes), Buffer.concat([1, 2, 4].map(tuple)))
-    assert.deepEqual(slices(a!, [0, 1, 2]).map((part) => part.length), [30])
-    assert.deepEqual(slices(b!, [2]).map((part) => Buffer.from(part)), [Buffer.concat([5, 6].map(tuple))])
+    assert.deepEqual(
+      slices(a!, [0, 1, 2]).map((part) => part.length),
+      [30]
+    )
+    assert.deepEqual(
+      slices(b!, [2]).map((part) => Buffer.from(part)),
+      [Buffer.concat([5, 6].map(tuple))]
+    )
     assert.deepEqual(slices(a!, [1]), [])
     assert.equal(encoder.byteLength(), 0)
     assert.deepEqual(encoder.take()[0]!.ends, [])
@@ -44,7 +67,10 @@ describe("a batch", () => {
       encoder.endMessage()
     }
     const [rows] = encoder.take()
-    assert.deepEqual(slices(rows!, [1, 2, 4]).map((part) => Buffer.from(part)), [Buffer.concat([tuple(1), tuple(2)]), tuple(4)])
+    assert.deepEqual(
+      slices(rows!, [1, 2, 4]).map((part) => Buffer.from(part)),
+      [Buffer.concat([tuple(1), tuple(2)]), tuple(4)]
+    )
   })
 
   it("forgets the rows of a message that is taken back, and keeps its place", () => {
@@ -57,7 +83,13 @@ describe("a batch", () => {
     encoder.sink.row(0, [2])
     encoder.endMessage()
     const [rows] = encoder.take()
-    assert.deepEqual([rows!.ends, rows!.counts], [[0, 10], [0, 1]])
+    assert.deepEqual(
+      [rows!.ends, rows!.counts],
+      [
+        [0, 10],
+        [0, 1]
+      ]
+    )
   })
 
   it("may be handed on: what it gave is not written over", () => {
@@ -84,7 +116,13 @@ describe("a value that has not the form of its column", () => {
     ["bool", "true", 1],
     ["timestamptz", "2024-01-01", 2n ** 70n],
     ["date", "2024-02-30", "2023-02-29", "2024-13-01", "0000-01-01", "24-1-1", 5],
-    ["uuid", "", "0000000f-ffff-8fff-8000-001a0000000", "0000000f-ffff-8fff-8000-001a0000000g", "0000000f-ffff-8fff-8000-001a0000000000"],
+    [
+      "uuid",
+      "",
+      "0000000f-ffff-8fff-8000-001a0000000",
+      "0000000f-ffff-8fff-8000-001a0000000g",
+      "0000000f-ffff-8fff-8000-001a0000000000"
+    ],
     ["inet", "1.2.3", "1.2.3.4/33", "1.2.3.256", ":::", "::1/129", "1::2::3", "fe80::1%eth0"],
     ["cidr", "10.0.0.1/8", "::1/64"],
     ["macaddr", "08:00:2b:01:02", "08:00:2b:01:02:03:04", "xx:00:2b:01:02:03"],
@@ -100,7 +138,7 @@ describe("a value that has not the form of its column", () => {
         encoder.sink.row(0, [1, null])
         encoder.sink.row(0, [1, value])
         encoder.sink.row(0, [1, null])
-        assert.equal(encoder.endMessage(), "bad", String(value).slice(0, 50))
+        assert.equal(encoder.endMessage(), "bad", inspect(value).slice(0, 50))
       }
       encoder.beginMessage()
       encoder.sink.row(0, [1, null])

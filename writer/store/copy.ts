@@ -1,6 +1,6 @@
 import type { TableRows } from "../batch.ts"
 import type { RowSink } from "../processors/processor.ts"
-import type { Column, JsonValue, Micros, Row, Table, Value } from "../tables/table.ts"
+import type { Column, JsonValue, Row, Table, Value } from "../tables/table.ts"
 import { Tuples } from "./tuples.ts"
 
 /** Turns the rows of a batch into binary COPY tuples, message by message. */
@@ -39,7 +39,7 @@ const append = (tuples: Tuples, form: Form, value: Exclude<Value, null>): boolea
       tuples.float8(value)
       return true
     case "timestamptz":
-      return (typeof value === "number" || typeof value === "bigint") && tuples.timestamptz(value as Micros)
+      return (typeof value === "number" || typeof value === "bigint") && tuples.timestamptz(value)
     case "bool":
       if (typeof value !== "boolean") return false
       tuples.bool(value)

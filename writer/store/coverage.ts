@@ -7,8 +7,8 @@ import {
   coverageOf,
   type Head,
   type Identity,
-  multirangeText,
   parseMultirange,
+  rangesOf,
   type StoredRecord
 } from "./ledger.ts"
 import { laneTable, ledgerTable } from "./schema.ts"
@@ -20,23 +20,25 @@ import type { Coverage } from "./store.ts"
 
 // Two branches, so that either finds its own partial index.
 const overlapping = (schema: string) => `\
-SELECT h.start_seq, h.start_time, h.pruned_to, h.pruned_time, h.rollbacks, r.seqs, r.t_lo, r.t_hi, r.set_aside
-FROM ${qualified(schema, laneTable)} h
-LEFT JOIN LATERAL (
-  SELECT (seqs * $2::int8multirange)::text AS seqs, t_lo, t_hi, false AS set_aside
-  FROM ${qualified(schema, ledgerTable)}
-  WHERE lane = $1 AND set_aside_at IS NULL AND seqs && $2::int8multirange
+WITH asked AS (SELECT range_agg(int8range(a, b)) AS seqs FROM unnest($2::int8[], $3::int8[]) run (a, b)),
+record AS (
+  SELECT seqs * (SELECT seqs FROM asked) AS seqs, t_lo, t_hi, false AS set_aside FROM ${qualified(schema, ledgerTable)}
+  WHERE lane = $1 AND set_aside_at IS NULL AND seqs && (SELECT seqs FROM asked)
   UNION ALL
-  SELECT (seqs * $2::int8multirange)::text, t_lo, t_hi, true
-  FROM ${qualified(schema, ledgerTable)}
-  WHERE lane = $1 AND set_aside_at IS NOT NULL AND seqs && $2::int8multirange
-) r ON true
-WHERE h.id = $1`
+  SELECT seqs * (SELECT seqs FROM asked), t_lo, t_hi, true FROM ${qualified(schema, ledgerTable)}
+  WHERE lane = $1 AND set_aside_at IS NOT NULL AND seqs && (SELECT seqs FROM asked))
+SELECT start_seq, start_time, pruned_to, pruned_time, rollbacks, seqs::text, t_lo, t_hi, set_aside
+FROM ${qualified(schema, laneTable)} head LEFT JOIN record ON true WHERE head.id = $1`
 
 const readRecords = (session: Session, schema: string, lane: number, messages: ReadonlyArray<Identity>) =>
   Effect.gen(function* () {
     const sequences = [...new Set(messages.map(({ seq }) => seq))].sort((a, b) => a - b)
-    const rows = yield* session.query(overlapping(schema), [lane, multirangeText(sequences)])
+    const ranges = rangesOf(sequences)
+    const rows = yield* session.query(overlapping(schema), [
+      lane,
+      ranges.map(([from]) => from),
+      ranges.map(([, to]) => to)
+    ])
     const first = rows[0]
     if (first === undefined) {
       return yield* new DatabaseMisconfigured({
@@ -54,14 +56,12 @@ const readRecords = (session: Session, schema: string, lane: number, messages: R
     }
     const records = rows
       .filter((row) => row.seqs !== null)
-      .map(
-        (row): StoredRecord => ({
-          ranges: parseMultirange(row.seqs),
-          timeFrom: BigInt(row.t_lo),
-          timeTo: BigInt(row.t_hi),
-          setAside: row.set_aside
-        })
-      )
+      .map((row): StoredRecord => ({
+        ranges: parseMultirange(row.seqs),
+        timeFrom: BigInt(row.t_lo),
+        timeTo: BigInt(row.t_hi),
+        setAside: row.set_aside
+      }))
     return { head, records }
   })
 
@@ -106,10 +106,7 @@ const setAside = (
         `UPDATE ${qualified(schema, laneTable)} SET rollbacks = rollbacks + 1, settled_to = least(settled_to, $2::int8 - 1) WHERE id = $1`,
         [lane, reused.seq]
       )
-      yield* session.query(
-        `UPDATE ${ledger} SET set_aside_at = now() WHERE ${older} AND lower(seqs) >= $2`,
-        parameters
-      )
+      yield* session.query(`UPDATE ${ledger} SET set_aside_at = now() WHERE ${older} AND lower(seqs) >= $2`, parameters)
       // What is left straddles the sequence: its later part becomes a record of its own, the counts stay with the earlier.
       yield* session.query(
         `INSERT INTO ${ledger} (lane, seqs, t_lo, t_hi, messages, rows, dead, dropped, writer, committed_at, set_aside_at)
@@ -139,7 +136,10 @@ export const resolveCoverage = (
       const { coverage, rollbacks } = yield* readCoverage(session, schema, lane, messages)
       const found = messages.map((_, i) => i).filter((i) => coverage[i] === "Reused")
       if (found.length === 0) {
-        return { coverage: coverage.map((state, i) => (state === "Open" && reused.has(i) ? "Reused" : state)), rollbacks }
+        return {
+          coverage: coverage.map((state, i) => (state === "Open" && reused.has(i) ? "Reused" : state)),
+          rollbacks
+        }
       }
       for (const i of found) reused.add(i)
       const lowest = found.reduce((a, b) => (messages[b]!.seq < messages[a]!.seq ? b : a))

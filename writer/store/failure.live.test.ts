@@ -1,6 +1,15 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { all, batchOf, connectTo, Databases, openRequest, shortTimeouts, testStore, timeOf } from "../../testing/store.ts"
+import {
+  all,
+  batchOf,
+  connectTo,
+  Databases,
+  openRequest,
+  shortTimeouts,
+  testStore,
+  timeOf
+} from "../../testing/store.ts"
 import type { Table } from "../tables/table.ts"
 import { DatabaseMisconfigured, DatabaseUnavailable, LedgerConflict } from "./errors.ts"
 
@@ -17,7 +26,10 @@ const events: Table = {
 }
 
 const batchOfSequences = (...sequences: ReadonlyArray<number>) =>
-  batchOf([events], sequences.map((seq) => ({ seq, rows: [[[seq, null]]] })))
+  batchOf(
+    [events],
+    sequences.map((seq) => ({ seq, rows: [[[seq, null]]] }))
+  )
 
 layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("store", (it) => {
   it.effect("a dead letter can always be written, and keeps the message as it was", () =>
@@ -37,12 +49,22 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
           {
             seq: 2,
             rows: [[[2, { a: 1 }]]],
-            outcome: { _tag: "Rows", elements: [{ index: 1, reason: "unsupported_type" }, { index: 4, reason: "missing_field:id" }] }
+            outcome: {
+              _tag: "Rows",
+              elements: [
+                { index: 1, reason: "unsupported_type" },
+                { index: 4, reason: "missing_field:id" }
+              ]
+            }
           },
           { seq: 3, outcome: { _tag: "Dropped", reason: "empty" } },
           {
             seq: 4,
-            outcome: { _tag: "DeadLetter", reason: "unsupported_type", elements: [{ index: 0, reason: "unsupported_type" }] }
+            outcome: {
+              _tag: "DeadLetter",
+              reason: "unsupported_type",
+              elements: [{ index: 0, reason: "unsupported_type" }]
+            }
           }
         ]
       )
@@ -83,12 +105,8 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
         { ...common, ...at(2), element: 4, reason: "missing_field:id" },
         { ...common, ...at(4), element: 0, reason: "unsupported_type", payload: Buffer.from("message 4") }
       ])
-      assert.deepEqual(yield* store.totals(lane).pipe(Effect.map(({ lastWriteTime: _, ...rest }) => rest)), {
-        messages: 1,
-        rows: 1,
-        deadLettered: 4,
-        dropped: 1
-      })
+      const totals = yield* store.totals(lane)
+      assert.deepInclude(totals, { messages: 1, rows: 1, deadLettered: 4, dropped: 1 })
     })
   )
 
@@ -99,7 +117,8 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       yield* session.query("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
       const batch = batchOfSequences(1)
       const writing = yield* Effect.forkChild(Effect.flip(store.write(lane, batch, [0])))
-      const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'eventstream/test/events'"
+      const waiting =
+        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'eventstream/test/events'"
       yield* session.query(waiting).pipe(Effect.repeat({ until: (rows) => rows.length > 0 }))
       yield* session.query(`SELECT pg_terminate_backend(pid) FROM (${waiting}) blocked; COMMIT`)
       const failure = yield* Fiber.join(writing)
@@ -117,7 +136,12 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       yield* session.query("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
       const batch = batchOfSequences(1)
       const failure = yield* Effect.flip(store.write(lane, batch, [0]))
-      assert.deepInclude(failure, { _tag: "DatabaseUnavailable", reason: "TargetBusy", sqlstate: "55P03", shrink: false })
+      assert.deepInclude(failure, {
+        _tag: "DatabaseUnavailable",
+        reason: "TargetBusy",
+        sqlstate: "55P03",
+        shrink: false
+      })
       yield* session.query("COMMIT")
       yield* store.write(lane, batch, [0])
     })
@@ -130,7 +154,12 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       const lane = yield* store.open(openRequest())
       const batch = batchOfSequences(1, 2, 3)
       const failure = yield* Effect.flip(store.write(lane, batch, all(batch)))
-      assert.deepInclude(failure, { _tag: "DatabaseUnavailable", reason: "TargetBusy", sqlstate: "57014", shrink: true })
+      assert.deepInclude(failure, {
+        _tag: "DatabaseUnavailable",
+        reason: "TargetBusy",
+        sqlstate: "57014",
+        shrink: true
+      })
       yield* store.write(lane, batch, [0])
     })
   )
@@ -142,7 +171,8 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       yield* session.query("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
       const lost = batchOfSequences(1, 2)
       const writing = yield* Effect.forkChild(store.write(lane, lost, all(lost)))
-      const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'eventstream/test/events'"
+      const waiting =
+        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'eventstream/test/events'"
       yield* session.query(waiting).pipe(Effect.repeat({ until: (rows) => rows.length > 0 }))
       yield* Fiber.interrupt(writing)
       yield* session.query("COMMIT")
@@ -150,7 +180,11 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       assert.instanceOf(yield* Effect.flip(store.write(lane, again, all(again))), LedgerConflict)
       assert.deepEqual(yield* store.covered(lane, again.deliveries), ["Covered", "Open"])
       yield* store.write(lane, again, [1])
-      assert.deepEqual(yield* session.query("SELECT id FROM events ORDER BY id"), [{ id: "1" }, { id: "2" }, { id: "3" }])
+      assert.deepEqual(yield* session.query("SELECT id FROM events ORDER BY id"), [
+        { id: "1" },
+        { id: "2" },
+        { id: "3" }
+      ])
     })
   )
 
@@ -169,7 +203,8 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
         crash: () => {}
       }
       const ended = yield* Effect.forkChild(Effect.flip(frozen.run(copy)))
-      const reading = "SELECT FROM pg_stat_activity WHERE wait_event = 'ClientRead' AND state = 'active' AND query LIKE 'INSERT%'"
+      const reading =
+        "SELECT FROM pg_stat_activity WHERE wait_event = 'ClientRead' AND state = 'active' AND query LIKE 'INSERT%'"
       yield* session.query(reading).pipe(Effect.repeat({ until: (rows) => rows.length > 0 }))
       const busy = Effect.flip(store.write(lane, batch, [0]))
       assert.deepInclude(yield* busy, { sqlstate: "55P03" })
@@ -188,7 +223,11 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
         ["events RENAME TO gone", "gone RENAME TO events", 'relation "public.events" does not exist'],
         ["events RENAME extra TO more", "events RENAME more TO extra", "table events lacks columns extra jsonb"],
         // Both are eight bytes: the server would take one for the other.
-        ["events ALTER id TYPE timestamptz USING now()", "events ALTER id TYPE int8 USING 0", "column events.id is timestamp with time zone, wanted bigint"],
+        [
+          "events ALTER id TYPE timestamptz USING now()",
+          "events ALTER id TYPE int8 USING 0",
+          "column events.id is timestamp with time zone, wanted bigint"
+        ],
         ["events ADD needed int NOT NULL", "events DROP needed", "columns events.needed are NOT NULL without a default"]
       ]
       for (const [change, repair, found] of changes) {
@@ -208,7 +247,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
     Effect.gen(function* () {
       const { session, store } = yield* testStore([events])
       const lane = yield* store.open(openRequest())
-      for (const [i, change] of ["ALTER TABLE events ADD more text", "DROP TABLE events; CREATE TABLE events (extra jsonb, id int8 NOT NULL)"].entries()) {
+      for (const [i, change] of [
+        "ALTER TABLE events ADD more text",
+        "DROP TABLE events; CREATE TABLE events (extra jsonb, id int8 NOT NULL)"
+      ].entries()) {
         yield* session.query(change)
         yield* store.write(lane, batchOfSequences(i + 1), [0])
       }

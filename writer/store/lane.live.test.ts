@@ -68,7 +68,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
     Effect.gen(function* () {
       const { store, uri } = yield* testStore([events])
       const stores = [store, yield* storeOver(uri, [events]), yield* storeOver(uri, [events])]
-      const lanes = yield* Effect.all(stores.map((each) => each.open(openRequest())), { concurrency: "unbounded" })
+      const lanes = yield* Effect.all(
+        stores.map((each) => each.open(openRequest())),
+        { concurrency: "unbounded" }
+      )
       assert.equal(new Set(lanes.map(({ id }) => id)).size, 1)
       assert.equal(lanes.filter(({ isNew }) => isNew).length, 1)
     })
@@ -100,7 +103,11 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
     Effect.gen(function* () {
       const { session, store } = yield* testStore([events])
       const lane = yield* store.open(openRequest())
-      yield* write(store, lane, [1, 2, 3].map((seq) => message(seq)))
+      yield* write(
+        store,
+        lane,
+        [1, 2, 3].map((seq) => message(seq))
+      )
       yield* store.compact(lane, { ackFloor: 3, firstSequence: 4 })
       assert.deepEqual(yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger"), [{ n: 0 }])
       assert.instanceOf(yield* Effect.flip(write(store, lane, [message(2)])), LedgerConflict)
@@ -121,8 +128,16 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
       const rival = yield* storeOver(uri, [events])
       const lane = yield* store.open(openRequest())
       yield* rival.open(openRequest())
-      yield* write(store, lane, [1, 2, 3].map((seq) => message(seq)))
-      yield* write(store, lane, [4, 5, 6].map((seq) => message(seq)))
+      yield* write(
+        store,
+        lane,
+        [1, 2, 3].map((seq) => message(seq))
+      )
+      yield* write(
+        store,
+        lane,
+        [4, 5, 6].map((seq) => message(seq))
+      )
       // The stream fell back to its first two messages, and numbers the next ones 3 and 4 again.
       const again = [message(3, timeOf(10)), message(4, timeOf(11))]
       assert.instanceOf(yield* Effect.flip(write(store, lane, again)), LedgerConflict)
@@ -153,7 +168,11 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
       const { store } = yield* testStore([events])
       const lane = yield* store.open(openRequest())
       assert.equal(yield* store.lowestUncovered(lane, stream(10)), 1)
-      yield* write(store, lane, [1, 2, 4].map((seq) => message(seq)))
+      yield* write(
+        store,
+        lane,
+        [1, 2, 4].map((seq) => message(seq))
+      )
       assert.equal(yield* store.lowestUncovered(lane, stream(10)), 3)
       yield* store.settle(lane, { sequence: 3, filter: "events.>" })
       assert.equal(yield* store.lowestUncovered(lane, stream(10)), 5)
@@ -173,18 +192,23 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
       const rival = yield* storeOver(uri, [events])
       const lane = yield* store.open(openRequest())
       yield* rival.open(openRequest())
-      const context = yield* Effect.context<never>()
+      const context = yield* Effect.context()
       let next = 1
-      let records = 0
+      let merged = 0
+      const ownRecords = "SELECT count(*)::int AS n FROM eventstream_ledger WHERE lower(seqs) >= $1"
       const batches = fc.array(
-        fc.record({ gap: fc.integer({ min: 0, max: 2000 }), count: fc.integer({ min: 1, max: 300 }), step: fc.constantFrom(1, 1, 1, 3) }),
+        fc.record({
+          gap: fc.constantFrom(0, 0, 0, 1, 2000),
+          count: fc.integer({ min: 1, max: 300 })
+        }),
         { minLength: 10, maxLength: 40 }
       )
-      const property = fc.asyncProperty(batches, fc.integer({ min: 0, max: 5000 }), async (parts, prunable) => {
+      const step = fc.constantFrom(1, 1, 1, 3)
+      const property = fc.asyncProperty(batches, step, async (parts, step) => {
         const start = next
         const written: Array<TestMessage> = []
         const work = Effect.gen(function* () {
-          for (const { gap, count, step } of parts) {
+          for (const { gap, count } of parts) {
             next += gap
             const messages = Array.from({ length: count }, (_, i) => message(next + i * step))
             next += count * step
@@ -192,9 +216,9 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
             yield* write(store, lane, messages)
           }
           next = Math.ceil(next / blockSize) * blockSize
-          const probes = [...written, ...Array.from({ length: 500 }, (_, i) => message(start + prunable + i * 7))]
+          const probes = [...written, ...Array.from({ length: 500 }, (_, i) => message(start + i * 7))]
           const before = yield* coverage(store, lane, probes)
-          const [{ n }] = yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger")
+          const [{ n }] = yield* session.query(ownRecords, [start])
           const late = [message(next), message(next + 1)]
           next += 2
           yield* Effect.all(
@@ -207,14 +231,17 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
           )
           yield* store.compact(lane, { ackFloor: next, firstSequence: start })
           assert.deepEqual(yield* coverage(store, lane, probes), before)
-          const [after] = yield* session.query("SELECT count(*)::int AS n FROM eventstream_ledger")
-          records += n - after.n
-          assert.equal((yield* store.totals(lane)).messages, (yield* session.query("SELECT count(*)::int AS n FROM events"))[0].n)
+          const [after] = yield* session.query(ownRecords, [start])
+          merged += n - after.n
+          assert.equal(
+            (yield* store.totals(lane)).messages,
+            (yield* session.query("SELECT count(*)::int AS n FROM events"))[0].n
+          )
         })
         await Effect.runPromiseWith(context)(work)
       })
       yield* Effect.promise(() => fc.assert(property, { numRuns: 8 }))
-      assert.isAbove(records, 100, "records merged or folded away")
+      assert.isAbove(merged, 20, "records merged")
     })
   )
 })

@@ -80,7 +80,9 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
         covered: (lane, deliveries) =>
           deliveries.length === 0
             ? Effect.succeed([])
-            : translated(batches.use((session) => resolveCoverage(session, schema, timeouts, lane.id, deliveries))).pipe(
+            : translated(
+                batches.use((session) => resolveCoverage(session, schema, timeouts, lane.id, deliveries))
+              ).pipe(
                 Effect.map((read) => {
                   rollbacks.set(lane.id, read.rollbacks)
                   return read.coverage
@@ -93,9 +95,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             if (chosen.length === 0) return nothing
             const messages = chosen.map((index) => batch.deliveries[index]!)
             const requireOpen = Effect.gen(function* () {
-              const read = yield* translated(
-                batches.use((session) => readCoverage(session, schema, lane.id, messages))
-              )
+              const read = yield* translated(batches.use((session) => readCoverage(session, schema, lane.id, messages)))
               if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
               return read.rollbacks
             })
@@ -122,15 +122,13 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
 
         totals: (lane) =>
           translated(upkeep.use((session) => session.query(totals(schema), [lane.id]))).pipe(
-            Effect.map(
-              ([row]): Totals => ({
-                messages: Number(row?.messages ?? 0),
-                rows: Number(row?.rows ?? 0),
-                deadLettered: Number(row?.dead ?? 0),
-                dropped: Number(row?.dropped ?? 0),
-                lastWriteTime: row?.committed_at ?? null
-              })
-            )
+            Effect.map(([row]): Totals => ({
+              messages: Number(row?.messages ?? 0),
+              rows: Number(row?.rows ?? 0),
+              deadLettered: Number(row?.dead ?? 0),
+              dropped: Number(row?.dropped ?? 0),
+              lastWriteTime: row?.committed_at ?? null
+            }))
           )
       })
     })

@@ -7,9 +7,10 @@ import {
   distinct,
   type Entry,
   type Head,
-  multirangeText,
   parseMultirange,
   recordsOf,
+  type Ranges,
+  rangesOf,
   type StoredRecord,
   targetFingerprint,
   worthMerging
@@ -26,16 +27,20 @@ const entry = (seq: number, overrides: Partial<Entry> = {}): Entry => ({
 
 const sequences = fc.uniqueArray(fc.integer({ min: 1, max: 3 * blockSize }), { minLength: 1, maxLength: 200 })
 
-const members = (ranges: StoredRecord["ranges"]) =>
+const members = (ranges: Ranges) =>
   ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => from + i))
 
 describe("records", () => {
   it("hold exactly the sequences that were decided, in as few ranges as there are runs", () => {
-    assert.equal(multirangeText([1, 2, 3, 7, 9, 10]), "{[1,4),[7,8),[9,11)}")
+    assert.deepEqual(rangesOf([1, 2, 3, 7, 9, 10]), [
+      [1, 4],
+      [7, 8],
+      [9, 11]
+    ])
     fc.assert(
       fc.property(sequences, (chosen) => {
         const ascending = [...chosen].sort((a, b) => a - b)
-        const ranges = parseMultirange(multirangeText(ascending))
+        const ranges = rangesOf(ascending)
         assert.deepEqual(members(ranges), ascending)
         for (let i = 1; i < ranges.length; i++) assert.isAbove(ranges[i]![0], ranges[i - 1]![1])
       })
@@ -46,8 +51,11 @@ describe("records", () => {
     fc.assert(
       fc.property(sequences, (chosen) => {
         const records = recordsOf(chosen.map((seq) => entry(seq)))
-        const parsed = records.map(({ seqs }) => members(parseMultirange(seqs)))
-        assert.deepEqual(parsed.flat(), [...chosen].sort((a, b) => a - b))
+        const parsed = records.map(({ ranges }) => members(ranges))
+        assert.deepEqual(
+          parsed.flat(),
+          [...chosen].sort((a, b) => a - b)
+        )
         const blocks = parsed.map((list) => new Set(list.map((seq) => Math.floor(seq / blockSize))))
         for (const block of blocks) assert.equal(block.size, 1)
         assert.equal(new Set(blocks.flatMap((block) => [...block])).size, records.length)
@@ -55,7 +63,10 @@ describe("records", () => {
           assert.equal(timeFrom, BigInt(Math.min(...parsed[i]!)))
           assert.equal(timeTo, BigInt(Math.max(...parsed[i]!)))
         })
-        assert.equal(records.reduce((sum, { rows }) => sum + rows, 0), chosen.length)
+        assert.equal(
+          records.reduce((sum, { rows }) => sum + rows, 0),
+          chosen.length
+        )
       })
     )
   })
@@ -71,6 +82,14 @@ describe("records", () => {
 })
 
 describe("coverage", () => {
+  it("is read from PostgreSQL's canonical form", () => {
+    assert.deepEqual(parseMultirange("{[1,4),[9007199254740990,9007199254740991)}"), [
+      [1, 4],
+      [9007199254740990, 9007199254740991]
+    ])
+    assert.deepEqual(parseMultirange("{}"), [])
+  })
+
   const head: Head = { startSeq: 10, startTime: 100n, prunedTo: 20, prunedTime: 200n, rollbacks: 0 }
   const record = (from: number, to: number, timeFrom: bigint, timeTo: bigint, setAside = false): StoredRecord => ({
     ranges: [[from, to]],
@@ -80,7 +99,9 @@ describe("coverage", () => {
   })
   const live = record(30, 40, 300n, 400n)
   const aside = record(35, 50, 350n, 390n, true)
-  const cases: ReadonlyArray<readonly [seq: number, time: bigint, records: ReadonlyArray<StoredRecord>, expected: string]> = [
+  const cases: ReadonlyArray<
+    readonly [seq: number, time: bigint, records: ReadonlyArray<StoredRecord>, expected: string]
+  > = [
     [9, 100n, [], "Covered"],
     [9, 201n, [], "Open"],
     [19, 200n, [], "Covered"],
@@ -107,9 +128,15 @@ describe("distinct", () => {
     const identity = fc.record({ seq: fc.integer({ min: 1, max: 8 }), timeNanos: fc.bigInt({ min: 1n, max: 3n }) })
     fc.assert(
       fc.property(fc.array(identity, { maxLength: 20 }), (deliveries) => {
-        const chosen = distinct(deliveries, deliveries.map((_, i) => i))
+        const chosen = distinct(
+          deliveries,
+          deliveries.map((_, i) => i)
+        )
         const kept = chosen.map((i) => deliveries[i]!)
-        assert.deepEqual([...chosen].sort((a, b) => a - b), chosen)
+        assert.deepEqual(
+          [...chosen].sort((a, b) => a - b),
+          chosen
+        )
         assert.deepEqual(new Set(kept.map(({ seq }) => seq)), new Set(deliveries.map(({ seq }) => seq)))
         assert.equal(new Set(kept.map(({ seq }) => seq)).size, kept.length)
         for (const { seq, timeNanos } of deliveries) {
@@ -130,7 +157,14 @@ describe("merging", () => {
 })
 
 describe("the fingerprint of a target", () => {
-  const table: Table = { name: "t", columns: [], primaryKey: [], indexes: [], conflict: { mode: "Append" }, createdAt: false }
+  const table: Table = {
+    name: "t",
+    columns: [],
+    primaryKey: [],
+    indexes: [],
+    conflict: { mode: "Append" },
+    createdAt: false
+  }
   it("changes with processor, schema and tables, and with nothing else", () => {
     const known = targetFingerprint("Json", "public", [table])
     assert.match(known, /^[0-9a-f]{16}$/)

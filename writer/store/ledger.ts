@@ -31,10 +31,25 @@ export interface Entry {
   readonly deadLetters: number
 }
 
+/** Runs of consecutive sequences, ascending and disjoint, ends excluded: the content of an int8multirange. */
+export type Ranges = ReadonlyArray<readonly [from: number, to: number]>
+
+/** Exactly these sequences, which are ascending and distinct. */
+export const rangesOf = (sequences: ReadonlyArray<number>): Ranges => {
+  const ranges: Array<readonly [number, number]> = []
+  let i = 0
+  while (i < sequences.length) {
+    const from = sequences[i]!
+    let to = from + 1
+    while (++i < sequences.length && sequences[i] === to) to++
+    ranges.push([from, to])
+  }
+  return ranges
+}
+
 /** A row of `eventstream_ledger`: outcomes of one block. */
 export interface LedgerRecord {
-  /** Sequences as an int8multirange. */
-  readonly seqs: string
+  readonly ranges: Ranges
   readonly timeFrom: bigint
   readonly timeTo: bigint
   /** Messages whose rows were written. */
@@ -42,19 +57,6 @@ export interface LedgerRecord {
   readonly rows: number
   readonly deadLetters: number
   readonly dropped: number
-}
-
-/** A multirange of exactly these sequences, which are ascending and distinct. */
-export const multirangeText = (sequences: ReadonlyArray<number>): string => {
-  let text = "{"
-  let i = 0
-  while (i < sequences.length) {
-    const first = sequences[i]!
-    let next = first + 1
-    while (++i < sequences.length && sequences[i] === next) next++
-    text += `${text === "{" ? "" : ","}[${first},${next})`
-  }
-  return `${text}}`
 }
 
 const recordOf = (entries: ReadonlyArray<Entry>): LedgerRecord => {
@@ -72,7 +74,7 @@ const recordOf = (entries: ReadonlyArray<Entry>): LedgerRecord => {
     rows += entry.rows
     deadLetters += entry.deadLetters
   }
-  return { seqs: multirangeText(entries.map(({ seq }) => seq)), timeFrom, timeTo, messages, rows, deadLetters, dropped }
+  return { ranges: rangesOf(entries.map(({ seq }) => seq)), timeFrom, timeTo, messages, rows, deadLetters, dropped }
 }
 
 /**
@@ -110,8 +112,7 @@ export interface Head {
 
 /** A stored record, cut to the sequences that were asked for. */
 export interface StoredRecord {
-  /** Ascending and disjoint, ends excluded. */
-  readonly ranges: ReadonlyArray<readonly [from: number, to: number]>
+  readonly ranges: Ranges
   readonly timeFrom: bigint
   readonly timeTo: bigint
   /** Of a store that was rolled back: counts for messages of its time only. */
@@ -119,7 +120,7 @@ export interface StoredRecord {
 }
 
 /** Ranges of a multirange of int8 as PostgreSQL writes it: canonical, so `[from,to)`. */
-export const parseMultirange = (text: string): StoredRecord["ranges"] =>
+export const parseMultirange = (text: string): Ranges =>
   [...text.matchAll(/\[(\d+),(\d+)\)/g)].map((match) => [Number(match[1]), Number(match[2])] as const)
 
 const holds = (record: StoredRecord, seq: number): boolean => {
@@ -164,7 +165,10 @@ export const coverageOf = (head: Head, records: ReadonlyArray<StoredRecord>, mes
  *
  * @param selected ascending
  */
-export const distinct = (deliveries: ReadonlyArray<Identity>, selected: ReadonlyArray<number>): ReadonlyArray<number> => {
+export const distinct = (
+  deliveries: ReadonlyArray<Identity>,
+  selected: ReadonlyArray<number>
+): ReadonlyArray<number> => {
   const ascending = selected.every((index, i) => i === 0 || deliveries[index]!.seq > deliveries[selected[i - 1]!]!.seq)
   if (ascending) return selected
   const newest = new Map<number, number>()

@@ -53,7 +53,9 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("mi
         { name: "attributes", type: "text", nullable: "YES", default: null },
         { name: "created_at", type: "timestamp with time zone", nullable: "NO", default: "now()" }
       ])
-      const indexes = yield* session.query("SELECT indexdef FROM pg_indexes WHERE tablename = 'metrics' ORDER BY indexname")
+      const indexes = yield* session.query(
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'metrics' ORDER BY indexname"
+      )
       assert.equal(indexes.length, 3)
     })
   )
@@ -83,7 +85,9 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("mi
   it.effect("names everything that keeps rows out of a table that exists, and makes nothing beside it", () =>
     Effect.gen(function* () {
       const { uri, session } = yield* withDatabase
-      yield* session.query(`CREATE SCHEMA "events of today"; CREATE TABLE "events of today".metrics ("time" bigint, id int NOT NULL)`)
+      yield* session.query(
+        `CREATE SCHEMA "events of today"; CREATE TABLE "events of today".metrics ("time" bigint, id int NOT NULL)`
+      )
       const { message } = yield* Effect.flip(migrate(optionsFor(uri)))
       assert.include(message, "table metrics lacks columns select text, attributes text")
       assert.include(message, "column metrics.time is bigint, wanted timestamp with time zone")
@@ -117,7 +121,11 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("mi
         [uri.replace("postgres@", "nobody:s3cret@"), "LoginFailed", "28000"],
         [uri.replace(/test_\d+/, "absent"), "TargetUnreachable", "3D000"],
         ["postgres://postgres:s3cret@127.0.0.1:1/x?sslmode=disable", "TargetUnreachable", null],
-        [uri.replace("sslmode=disable", "sslmode=require").replace("postgres@", "postgres:s3cret@"), "TargetUnreachable", null]
+        [
+          uri.replace("sslmode=disable", "sslmode=require").replace("postgres@", "postgres:s3cret@"),
+          "TargetUnreachable",
+          null
+        ]
       ]
       for (const [address, reason, sqlstate] of cases) {
         const failure = yield* Effect.flip(migrate(optionsFor(address)))

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { HostMap } from "../../platform/hosts.ts"
-import { connectPostgres, PostgresFailure, type Session } from "../../platform/postgres.ts"
+import { connectPostgres, type Session } from "../../platform/postgres.ts"
 import type { PostgresOptions } from "../../platform/postgres-settings.ts"
 import { createHypertable, createTable } from "../tables/ddl.ts"
 import type { Table } from "../tables/table.ts"

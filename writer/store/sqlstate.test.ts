@@ -10,7 +10,8 @@ const tag = (sqlstate: string | null, more: Partial<Fault> = {}) => {
       return reaction.shrink ? "Shrink" : "Busy"
     case "Row":
       return reaction.mayPass ? "RowMayPass" : "Row"
-    default:
+    case "Unreachable":
+    case "LedgerConflict":
       return reaction._tag
   }
 }
@@ -24,7 +25,20 @@ describe("SQLSTATE", () => {
     ["PermissionDenied", "42501"],
     ["LoginFailed", "28000", "28P01"],
     ["TargetUnreachable", "3D000"],
-    ["SchemaMismatch", "42P01", "42703", "42804", "42846", "42883", "42P10", "3F000", "0A000", "22P03", "55000", "ZZ999"],
+    [
+      "SchemaMismatch",
+      "42P01",
+      "42703",
+      "42804",
+      "42846",
+      "42883",
+      "42P10",
+      "3F000",
+      "0A000",
+      "22P03",
+      "55000",
+      "ZZ999"
+    ],
     ["Row", "22001", "22003", "22007", "22008", "22012", "22021", "22030", "22P02", "22P05"],
     ["Row", "23502", "23505", "23P01", "21000", "44000", "54000", "54001", "P0001"],
     ["RowMayPass", "23503"]

@@ -1,5 +1,5 @@
 import type { Table } from "../tables/table.ts"
-import type { LedgerRecord } from "./ledger.ts"
+import type { LedgerRecord, Ranges } from "./ledger.ts"
 import { laneTable, ledgerTable } from "./schema.ts"
 import { ident, qualified } from "./sql.ts"
 
@@ -103,6 +103,12 @@ export const stageStatements = (table: Table, index: number, schema: string): St
   }
 }
 
+const list = (numbers: ReadonlyArray<number>) => `'{${numbers.join(",")}}'::int8[]`
+
+/** The ranges as a multirange. Reading two arrays takes PostgreSQL a quarter of the time of reading a multirange (measured). */
+const multirange = (ranges: Ranges) =>
+  `(SELECT range_agg(int8range(a, b)) FROM unnest(${list(ranges.map(([from]) => from))}, ${list(ranges.map(([, to]) => to))}) run (a, b))`
+
 /**
  * Records the outcomes, or fails with 22012 (division by zero) when it may not: a sequence of the batch has an outcome, was
  * pruned meanwhile, or the lane's row changed or is gone. The row is locked against pruning and setting aside until commit.
@@ -121,7 +127,7 @@ export const ledgerStatement = (
 ): string => {
   const values = records.map(
     (record) =>
-      `('${record.seqs}'::int8multirange, ${record.timeFrom}, ${record.timeTo}, ` +
+      `(${multirange(record.ranges)}, ${record.timeFrom}, ${record.timeTo}, ` +
       `${record.messages}, ${record.rows}, ${record.deadLetters}, ${record.dropped})`
   )
   return `\

@@ -34,7 +34,10 @@ const message = (seq: number, timeNanos = timeOf(seq)): TestMessage => ({
   rows: [[[seq, `at ${timeNanos}`]]]
 })
 const batchOfSequences = (...sequences: ReadonlyArray<number>) =>
-  batchOf([events], sequences.map((seq) => message(seq)))
+  batchOf(
+    [events],
+    sequences.map((seq) => message(seq))
+  )
 const rangeOf = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
 /** Writes what has no outcome yet, as a writer does: on a conflict it reads coverage and goes on with the rest. */
@@ -60,7 +63,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       const written = yield* store.write(lane, batch, all(batch))
       assert.deepEqual(written, { messages: 4, rows: 4, conflicts: 0, deadLettered: 0, dropped: 0 })
       const rows = yield* session.query("SELECT id FROM events ORDER BY id")
-      assert.deepEqual(rows, [1, 2, 3, 7].map((id) => ({ id: String(id) })))
+      assert.deepEqual(
+        rows,
+        [1, 2, 3, 7].map((id) => ({ id: String(id) }))
+      )
       const records = yield* session.query("SELECT seqs::text, t_lo, t_hi, messages FROM eventstream_ledger")
       assert.deepEqual(records, [
         { seqs: "{[1,4),[7,8)}", t_lo: String(timeOf(1)), t_hi: String(timeOf(7)), messages: "4" }
@@ -109,7 +115,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       assert.instanceOf(yield* Effect.flip(store.write(lane, second, all(second))), LedgerConflict)
       assert.deepEqual(yield* store.covered(lane, second.deliveries), ["Covered", "Open", "Open"])
       yield* store.write(lane, second, [1, 2])
-      assert.deepEqual(yield* session.query("SELECT id FROM events ORDER BY id"), [1, 2, 3, 4, 5].map((id) => ({ id: `${id}` })))
+      assert.deepEqual(
+        yield* session.query("SELECT id FROM events ORDER BY id"),
+        [1, 2, 3, 4, 5].map((id) => ({ id: `${id}` }))
+      )
     })
   )
 
@@ -120,7 +129,10 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       const batch = batchOfSequences(5, 4, 5, 6, 4)
       const written = yield* store.write(lane, batch, all(batch))
       assert.equal(written.messages, 3)
-      assert.deepEqual(yield* session.query("SELECT id FROM events ORDER BY id"), [4, 5, 6].map((id) => ({ id: `${id}` })))
+      assert.deepEqual(
+        yield* session.query("SELECT id FROM events ORDER BY id"),
+        [4, 5, 6].map((id) => ({ id: `${id}` }))
+      )
     })
   )
 
@@ -144,13 +156,16 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
       // Blocks are crossed on purpose: writers that wait for each other in different orders would deadlock.
       const interval = fc.tuple(fc.integer({ min: 65_500, max: 65_600 }), fc.integer({ min: 1, max: 60 }))
       const intervals = fc.array(interval, { minLength: 1, maxLength: 5 })
-      const context = yield* Effect.context<never>()
+      const context = yield* Effect.context()
       const property = fc.asyncProperty(intervals, intervals, fc.boolean(), async (mine, theirs, reversed) => {
         const incarnation = `run${++run}`
         const work = Effect.gen(function* () {
-          const lanes = yield* Effect.all([store, rival].map((s) => s.open(openRequest({ incarnation }))), {
-            concurrency: 2
-          })
+          const lanes = yield* Effect.all(
+            [store, rival].map((s) => s.open(openRequest({ incarnation }))),
+            {
+              concurrency: 2
+            }
+          )
           assert.equal(lanes[0]!.id, lanes[1]!.id)
           const writeAll = (s: Store["Service"], parts: typeof mine) =>
             Effect.forEach(parts, ([from, length]) => {
@@ -159,7 +174,9 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
             })
           yield* Effect.all([writeAll(store, mine), writeAll(rival, theirs)], { concurrency: 2 })
           const expected = new Set([...mine, ...theirs].flatMap(([from, length]) => rangeOf(from, from + length)))
-          const [counts] = yield* session.query("SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM events")
+          const [counts] = yield* session.query(
+            "SELECT count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM events"
+          )
           assert.deepEqual(counts, { rows: expected.size, ids: expected.size })
           assert.equal((yield* store.totals(lanes[0]!)).rows, expected.size)
           yield* session.query("TRUNCATE events")

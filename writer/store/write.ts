@@ -51,13 +51,14 @@ const errorOf = (
   // Other steps hold no value of a row; but the last one commits, which is when a deferred constraint speaks up.
   const ofRow = step?.part === "Copy" || step?.part === "Merge" || step?.part === "Ledger"
   if (reaction._tag !== "Row" || sqlstate === null || !ofRow) return databaseError(failure)
-  const line = step?.part === "Copy" ? /, line (\d+)/.exec(failure.context ?? "")?.[1] : undefined
+  const table = step?.part === "Copy" ? step.table : undefined
+  const line = /, line (\d+)/.exec(failure.context ?? "")?.[1]
   return new RowRefused({
     sqlstate,
     detail: describe(failure),
     rowData: failure.rowData,
     mayPass: reaction.mayPass,
-    suspect: line === undefined ? null : deliveryAtLine(batch, step!.table!, chosen, Number(line))
+    suspect: table === undefined || line === undefined ? null : deliveryAtLine(batch, table, chosen, Number(line))
   })
 }
 
@@ -75,8 +76,10 @@ const endFrozen = (session: Session, timeouts: Timeouts) =>
   )
 
 /** Indices of the tables whose conflict handling has one of the modes. */
-const tablesOf = (tables: ReadonlyArray<Table>, ...modes: ReadonlyArray<Table["conflict"]["mode"]>): ReadonlySet<number> =>
-  new Set(tables.flatMap(({ conflict }, i) => (modes.includes(conflict.mode) ? [i] : [])))
+const tablesOf = (
+  tables: ReadonlyArray<Table>,
+  ...modes: ReadonlyArray<Table["conflict"]["mode"]>
+): ReadonlySet<number> => new Set(tables.flatMap(({ conflict }, i) => (modes.includes(conflict.mode) ? [i] : [])))
 
 /** The table is not as it was when it was last checked. */
 const tableChanged = ({ failure, step }: Failed): boolean =>
@@ -119,16 +122,18 @@ export const makeBatchWriter = (fixed: Omit<Target, "shapes">, batches: Slot, up
     const attempt = (staged: ReadonlySet<number>): Effect.Effect<Written, Failed> =>
       Effect.suspend(() => {
         const plan = planBatch(target, { ...lane, rollbacks }, batch, chosen, staged)
-        return batches.use((session) => session.run(scriptOf(plan))).pipe(
-          Effect.map((counts) => {
-            const merged = plan.steps.reduce((sum, step, i) => (step.part === "Merge" ? sum + counts[i]! : sum), 0)
-            return { ...plan.written, conflicts: plan.stagedRows - merged }
-          }),
-          Effect.mapError((failure) => ({
-            failure,
-            step: failure instanceof PostgresFailure ? plan.steps[failure.statement] : undefined
-          }))
-        )
+        return batches
+          .use((session) => session.run(scriptOf(plan)))
+          .pipe(
+            Effect.map((counts) => {
+              const merged = plan.steps.reduce((sum, step, i) => (step.part === "Merge" ? sum + counts[i]! : sum), 0)
+              return { ...plan.written, conflicts: plan.stagedRows - merged }
+            }),
+            Effect.mapError((failure) => ({
+              failure,
+              step: failure instanceof PostgresFailure ? plan.steps[failure.statement] : undefined
+            }))
+          )
       })
     return attempt(alwaysStaged).pipe(
       Effect.catchIf(tableChanged, () =>

@@ -65,7 +65,10 @@ describe("an existing table", () => {
   const cases: ReadonlyArray<readonly [FoundTable | undefined, RegExp]> = [
     [undefined, /does not exist/],
     [{ ...found, columns: [time!] }, /lacks columns select" text, data text/],
-    [{ ...found, columns: found.columns.with(0, { ...time!, type: "bigint" }) }, /time is bigint, wanted timestamp with time zone/],
+    [
+      { ...found, columns: found.columns.with(0, { ...time!, type: "bigint" }) },
+      /time is bigint, wanted timestamp with time zone/
+    ],
     [{ ...found, columns: found.columns.with(2, { ...data!, type: "jsonb" }) }, /data is jsonb, wanted text/],
     [{ ...found, columns: found.columns.with(3, { ...id!, filled: false }) }, /id are NOT NULL without a default/],
     [{ ...found, uniqueKeys: [["time"]] }, /no unique index on \(time, select"\), which InsertIgnore needs/]
