@@ -1,4 +1,4 @@
-import pg from "pg"
+import type { Client, Submittable } from "pg"
 
 /** What an `active query` of the pg client has to answer to; the types of pg name only `submit`. */
 interface CopyConnection {
@@ -9,7 +9,7 @@ interface CopyConnection {
 }
 
 /** `COPY … FROM STDIN` fed as fast as the socket takes it: the most PostgreSQL can do with rows that are already encoded. */
-class CopyIn implements pg.Submittable {
+class CopyIn implements Submittable {
   readonly done: Promise<void>
   readonly #statement: string
   readonly #chunks: Iterable<Uint8Array>
@@ -68,5 +68,5 @@ const trailer = Buffer.from([0xff, 0xff])
  *
  * @param statement a `COPY … FROM STDIN (FORMAT binary)`
  */
-export const copyTuples = (client: pg.Client, statement: string, tuples: ReadonlyArray<Uint8Array>): Promise<void> =>
+export const copyTuples = (client: Client, statement: string, tuples: ReadonlyArray<Uint8Array>): Promise<void> =>
   client.query(new CopyIn(statement, [signature, ...tuples, trailer])).done

@@ -2,12 +2,12 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import { bundle } from "../testing/bundle.ts"
 import { tempDirectory } from "../testing/servers.ts"
 import { formatJson, formatTable, summarize } from "./report.ts"
 import { measureRound, preload, type Setting } from "./round.ts"
 import { startServers } from "./servers.ts"
 import { encodeRows, workloads } from "./workload.ts"
-import { bundle } from "./writer.ts"
 
 const flags = {
   rounds: Flag.Int("rounds").pipe(

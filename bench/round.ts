@@ -1,6 +1,6 @@
 import { jetstream } from "@nats-io/jetstream"
 import { Effect, Schema } from "effect"
-import pg from "pg"
+import { Client } from "pg"
 import type { EventStreamSpec } from "../crds/eventstream.ts"
 import { durableName, newConsumer } from "../operator/specs/consumer.ts"
 import { newStream } from "../operator/specs/stream.ts"
@@ -38,10 +38,8 @@ const publishedAtOnce = 2000
 
 /** Fills a file stream with the messages of the workload; each is confirmed. */
 export const preload = async (servers: Servers, workload: Workload, spec: EventStreamSpec, messages: number) => {
-  const { config, created } = await servers.manager.streams.add({
-    ...newStream(workload.key, spec),
-    subjects: [...newStream(workload.key, spec).subjects]
-  } as never)
+  const wanted = newStream(workload.key, spec)
+  const { config, created } = await servers.manager.streams.add({ ...wanted, subjects: [...wanted.subjects] })
   const client = jetstream(servers.nats)
   let confirmations: Array<Promise<unknown>> = []
   for (const data of workload.messages(messages)) {
@@ -64,7 +62,7 @@ const freshDatabase = async (setting: Setting, folder: string, durable: string) 
   const url = new URL(databaseUrl)
   url.pathname = `/${databaseName}`
   if (!url.searchParams.has("sslmode")) url.searchParams.set("sslmode", "disable") // both are on this machine
-  const client = new pg.Client({ connectionString: url.href })
+  const client = new Client({ connectionString: url.href })
   await client.connect()
   await client.query(
     `DO $$ BEGIN IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
@@ -78,7 +76,7 @@ const freshDatabase = async (setting: Setting, folder: string, durable: string) 
 }
 
 /** Checks that every message became one row, and nothing else. */
-const verify = async (client: pg.Client, setting: Setting) => {
+const verify = async (client: Client, setting: Setting) => {
   const { encoded, workload, messages } = setting
   const { rows } = await client.query<{ rows: string; distinct: string; dead: string }>(
     `SELECT count(*) AS rows, count(DISTINCT ${workload.distinct}) AS distinct,

@@ -1,7 +1,7 @@
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Effect } from "effect"
-import pg from "pg"
+import { Client } from "pg"
 import { startNats, startPostgres } from "../testing/servers.ts"
 import { parentOf } from "./processes.ts"
 
@@ -10,7 +10,7 @@ export interface Servers {
   readonly manager: JetStreamManager
   readonly natsUrl: string
   readonly natsPid: number
-  readonly database: pg.Client
+  readonly database: Client
   readonly databaseUrl: string
   /** PostgreSQL's first process, the parent of all its others. */
   readonly postmasterPid: number
@@ -38,7 +38,7 @@ const natsConnection = (url: string) =>
 const databaseClient = (url: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const client = new pg.Client({ connectionString: url })
+      const client = new Client({ connectionString: url })
       await client.connect()
       return client
     }),

@@ -5,23 +5,7 @@ import { join } from "node:path"
 import type { EventStreamSpec } from "../crds/eventstream.ts"
 import { ConfigFile, writerConfig } from "../operator/specs/configmap.ts"
 
-/** The writer as its image has it: bundled, under plain Node, with its configuration and Secret in folders. */
-
-const root = join(import.meta.dirname, "..")
-
-/** Bundles the command line program into a folder; the path of its entry. */
-export const bundle = (folder: string): string => {
-  const options = ["--format", "esm", "--platform", "node", "--external", "pg-native", "--log-level", "silent"]
-  execFileSync(
-    join(root, "node_modules", ".bin", "rolldown"),
-    [join(root, "cli", "main.ts"), "--dir", folder, ...options],
-    {
-      cwd: root,
-      stdio: ["ignore", "ignore", "inherit"]
-    }
-  )
-  return join(folder, "main.js")
-}
+/** The writer as it runs in its Pod: under plain Node, with its configuration and Secret in folders. */
 
 /** Writes what the operator would mount into a writer Pod; the path of the configuration file. */
 export const writeConfiguration = (

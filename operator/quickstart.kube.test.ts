@@ -4,7 +4,7 @@ import { Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { createWriteStream } from "node:fs"
 import { join } from "node:path"
-import pg from "pg"
+import { Pool } from "pg"
 import { assert, inject } from "vitest"
 import { connectNats } from "../platform/nats.ts"
 import { kubectl } from "../testing/control-plane.ts"
@@ -61,7 +61,7 @@ it.live(
       const directory = yield* tempDirectory("eventstream-quickstart-")
       const nats = yield* startNats()
       const postgres = yield* startPostgres()
-      const database = new pg.Pool({ connectionString: postgres.url, max: 2 })
+      const database = new Pool({ connectionString: postgres.url, max: 2 })
       yield* Effect.addFinalizer(() => Effect.promise(() => database.end()))
       const count = (sql: string) => Effect.promise(async () => Number((await database.query(sql)).rows[0]?.count))
 

@@ -60,7 +60,7 @@ const tlsOptions = (options: NatsOptions): NodeConnectionOptions["tls"] => {
     ...(tls.certFile ? { certFile: tls.certFile } : {}),
     ...(tls.keyFile ? { keyFile: tls.keyFile } : {}),
     ...(tls.serverName ? { servername: tls.serverName } : {})
-  } as NodeConnectionOptions["tls"]
+  }
 }
 
 /**

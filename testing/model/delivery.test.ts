@@ -21,14 +21,14 @@ const holds = (seeds: number, rules: Rules, always: ReadonlyArray<Fault>, never:
   }
 }
 
-describe("every message that the stream keeps gets exactly one outcome", () => {
-  it("in any history", () => holds(10_000, allRules, []))
+describe("every message that the stream keeps gets exactly one outcome", { timeout: 120_000 }, () => {
+  it("in any history", () => holds(20_000, allRules, []))
 
-  for (const fault of faults) it(`with ${fault}`, () => holds(1_500, allRules, [fault]))
+  for (const fault of faults) it(`with ${fault}`, () => holds(3_000, allRules, [fault]))
 
   // What is lost behind the durable's position is found by the audit only: the tail of a store, or of the database.
   it("also without the audit, as long as no tail is lost and the target stays", () =>
-    holds(5_000, allRulesBut("Audit"), ["durable"], ["rollback", "failover", "target"]))
+    holds(8_000, allRulesBut("Audit"), ["durable"], ["rollback", "failover", "target"]))
 })
 
 /** A rule, the faults that need it, and rules that would still hold the promise if it alone were missing. */
@@ -53,7 +53,7 @@ const needed: ReadonlyArray<
   ["Audit", ["failover"]]
 ]
 
-describe("each rule is needed", () => {
+describe("each rule is needed", { timeout: 60_000 }, () => {
   for (const [rule, always, heldUpBy = []] of needed) {
     const suffix = heldUpBy.length > 0 ? `, where ${heldUpBy.join(" and ")} does not hold it up` : ""
     it(`${rule}${suffix}`, () => {

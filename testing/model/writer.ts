@@ -8,7 +8,6 @@ import {
   type Assignment,
   createdOf,
   type Database,
-  type Held,
   hasOutcome,
   laneKey,
   type LaneState,

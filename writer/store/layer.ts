@@ -93,8 +93,8 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
           Effect.gen(function* () {
             const chosen = distinct(batch.deliveries, selected)
             if (chosen.length === 0) return nothing
-            const messages = chosen.map((index) => batch.deliveries[index]!)
             const requireOpen = Effect.gen(function* () {
+              const messages = chosen.map((index) => batch.deliveries[index]!)
               const read = yield* translated(batches.use((session) => readCoverage(session, schema, lane.id, messages)))
               if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
               return read.rollbacks

@@ -70,7 +70,10 @@ const reduced = (table: Table, stage: string): string => {
   return `SELECT DISTINCT ON (${names(keys)}) ${columns.join(", ")} FROM ${stage} ORDER BY ${names(keys)}, ${order}`
 }
 
-const updatedColumns = ({ update, newerWins }: Extract<Table["conflict"], { mode: "Upsert" }>): ReadonlyArray<string> =>
+const updatedColumns = ({
+  update,
+  newerWins
+}: Extract<Table["conflict"], { mode: "Upsert" }>): ReadonlyArray<string> =>
   newerWins === undefined || update.includes(newerWins) ? update : [...update, newerWins]
 
 const onConflict = (table: Table): string => {

@@ -50,7 +50,7 @@ export interface Written {
   readonly messages: number
   /** Rows, over all tables. */
   readonly rows: number
-  /** Rows that met a row with the same key: ignored, merged, or older than the stored one. Part of `rows`. */
+  /** Those of `rows` that gave way to another with the same key: ignored, older, or overtaken within the batch. */
   readonly conflicts: number
   /** Dead letters: one per message, or one per refused element of an array. */
   readonly deadLettered: number
