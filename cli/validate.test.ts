@@ -74,6 +74,14 @@ describe("validation", () => {
     assert.deepEqual(found, ['x.yaml: EventStream demo/a: kind: expected EventStream, found "EventSteam"'])
   })
 
+  it("finds what only the processor knows, such as a default that is not of its column's type", () => {
+    const mapping = "processor: {type: Json, json: {table: t, columns: [{name: id, type: int4, defaultValue: abc}]}}"
+    const manifest = eventStream("a", '{subjects: ["a.>"]}').replace(/processor: \{.*\}/, mapping)
+    assert.deepEqual(lines({ "x.yaml": manifest }), [
+      'x.yaml: EventStream demo/a: spec.processor.json.columns[0].defaultValue: "abc" is no int4'
+    ])
+  })
+
   describe("two EventStreams", () => {
     const together = (a: string, b: string) => lines({ "a.yaml": a, "b.yaml": b })
     const conflict =

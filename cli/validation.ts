@@ -1,8 +1,10 @@
 import { Option, Schema } from "effect"
-import { admit, type Mistake } from "../crds/admission.ts"
+import { admit, decodeSpec, type Mistake } from "../crds/admission.ts"
 import { group, kind } from "../crds/eventstream.ts"
 import { parseDocuments } from "../operator/local/manifest-files.ts"
+import { processorConfig, tableOptions } from "../operator/specs/configmap.ts"
 import { defaultStreamName } from "../operator/specs/names.ts"
+import { processorFaults } from "../writer/processors/index.ts"
 
 /** What `eventstream validate` finds out, as a value, and as text. */
 
@@ -87,6 +89,16 @@ const conflicts = ({ object }: Candidate, earlier: ReadonlyArray<Candidate>): Re
       : [{ path: "spec.stream.name", message: `stream ${stream} is managed by ${title} (${other.file}) already` }]
   })
 
+/** Mistakes in the mapping that no schema can tell, such as a JSON pointer that is none; the writer would stop at them. */
+const mappingMistakes = (object: unknown): ReadonlyArray<Mistake> => {
+  const decoded = decodeSpec(object)
+  if ("errors" in decoded) return []
+  return processorFaults(processorConfig(decoded.spec), tableOptions(decoded.spec)).map((fault) => {
+    const [, field, message] = /^(\S+): (.*)$/s.exec(fault) ?? [undefined, "json", fault]
+    return { path: `spec.processor.${field}`, message: message! }
+  })
+}
+
 /**
  * Checks every EventStream of the files, each by itself and all together.
  *
@@ -109,7 +121,7 @@ export const validate = (files: ReadonlyMap<string, string>): Validation => {
   const objects = candidates.map((candidate, index): ObjectValidation => {
     const { file, object } = candidate
     const admission = admit(object)
-    const own = "errors" in admission ? admission.errors : []
+    const own = "errors" in admission ? admission.errors : mappingMistakes(admission.object)
     return { file, ...keyOf(object), mistakes: [...own, ...conflicts(candidate, candidates.slice(0, index))] }
   })
   return { objects, mistakes, notes }

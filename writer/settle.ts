@@ -70,7 +70,8 @@ const refused = (attempt: Attempt, refusal: RowRefused, rules: SettleRules, rand
   }
   switch (rules.onPoison) {
     case "DeadLetter":
-      return { _tag: "DeadLetter", reason, detail: refusal.detail }
+      // What the server quotes of the row belongs where the row's own bytes are, and nowhere else.
+      return { _tag: "DeadLetter", reason, detail: [refusal.detail, refusal.rowData].filter(Boolean).join(" ") }
     case "Drop":
       return { _tag: "Drop", reason }
     case "Halt":

@@ -36,6 +36,22 @@ const postgresConfig = (spec: EventStreamSpec): WriterConfig["target"]["postgres
   }
 }
 
+export const processorConfig = ({ processor }: EventStreamSpec): WriterConfig["processor"] => ({
+  type: processor.type,
+  skipSubjects: processor.skipSubjects ?? [],
+  ...(processor.json === undefined
+    ? {}
+    : { json: { ...processor.json, conflictKeys: processor.json.conflictKeys ?? [] } })
+})
+
+/** What `target` says about the processor's tables. */
+export const tableOptions = ({ target }: EventStreamSpec) => ({
+  ...(target.timeseries?.chunkInterval === undefined
+    ? {}
+    : { chunkIntervalMillis: millis(target.timeseries.chunkInterval) }),
+  ...(target.timeseries?.timeColumn === undefined ? {} : { timeColumn: target.timeseries.timeColumn })
+})
+
 /** A stopping writer finishes in five sixths of the grace period; the rest is for closing connections. */
 const drainMillis = (graceSeconds: number) => Math.max(1_000, Math.floor((graceSeconds * 1_000 * 5) / 6))
 
@@ -46,27 +62,18 @@ export const writerConfig = (
   stream: string,
   consumer: string
 ): EncodedWriterConfig => {
-  const { processor, target, batch, errors, writer } = spec
+  const { target, batch, errors, writer } = spec
   const config: WriterConfig = {
     eventStream: { namespace: owner.namespace, name: owner.name, uid: owner.uid },
     nats: natsConfig(spec),
     stream,
     consumer,
-    processor: {
-      type: processor.type,
-      skipSubjects: processor.skipSubjects ?? [],
-      ...(processor.json === undefined
-        ? {}
-        : { json: { ...processor.json, conflictKeys: processor.json.conflictKeys ?? [] } })
-    },
+    processor: processorConfig(spec),
     target: {
       postgres: postgresConfig(spec),
       schema: target.schema,
       ddl: target.ddl,
-      ...(target.timeseries?.chunkInterval === undefined
-        ? {}
-        : { chunkIntervalMillis: millis(target.timeseries.chunkInterval) }),
-      ...(target.timeseries?.timeColumn === undefined ? {} : { timeColumn: target.timeseries.timeColumn })
+      ...tableOptions(spec)
     },
     batch: {
       maxMessages: batch.maxMessages,

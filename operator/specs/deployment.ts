@@ -48,7 +48,11 @@ const container = (command: "migrate" | "writer", spec: EventStreamSpec, default
   ...defined({ imagePullPolicy: spec.writer.imagePullPolicy, resources: spec.writer.resources }),
   command: ["eventstream"],
   args: [command, "--config", `${configPath}/${ConfigFile}`],
-  ...(defaults.hosts === undefined ? {} : { env: [{ name: "EVENTSTREAM_HOSTS", value: defaults.hosts }] }),
+  env: [
+    // A batch's short-lived objects fit; with more room V8 keeps a third more memory and is no faster (measured).
+    { name: "NODE_OPTIONS", value: "--max-semi-space-size=16" },
+    ...(defaults.hosts === undefined ? [] : [{ name: "EVENTSTREAM_HOSTS", value: defaults.hosts }])
+  ],
   // The last log line says why a container gave up; it becomes a condition's message.
   terminationMessagePolicy: "FallbackToLogsOnError",
   securityContext: {

@@ -114,7 +114,7 @@ describe("what is rendered", () => {
   it("operator settings reach the writers", () => {
     const { metadata, spec } = eventStreamOf()
     const text = JSON.stringify(deployment(metadata, spec, "h", 1, { image: "i", hosts: "nats=127.0.0.1:1" }))
-    assert.include(text, '"env":[{"name":"EVENTSTREAM_HOSTS","value":"nats=127.0.0.1:1"}]')
+    assert.include(text, '{"name":"EVENTSTREAM_HOSTS","value":"nats=127.0.0.1:1"}]')
   })
 
   it("another Secret is another configuration, another number of writers is not", () => {
