@@ -62,6 +62,7 @@ it.live(
       const nats = yield* startNats()
       const postgres = yield* startPostgres()
       const database = new Pool({ connectionString: postgres.url, max: 2 })
+      database.on("error", () => {}) // the server stops before the pool has noticed that it is closed
       yield* Effect.addFinalizer(() => Effect.promise(() => database.end()))
       const count = (sql: string) => Effect.promise(async () => Number((await database.query(sql)).rows[0]?.count))
 
