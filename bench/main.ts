@@ -9,12 +9,22 @@ import { measureRound, preload, type Setting } from "./round.ts"
 import { startServers } from "./servers.ts"
 import { encodeRows, workloads } from "./workload.ts"
 
+const positive = Flag.filter(
+  (value: number) => value > 0,
+  () => "a number above 0"
+)
+
 const flags = {
   rounds: Flag.Int("rounds").pipe(
+    positive,
     Flag.withDefault(3),
     Flag.withDescription("Measurements of each kind; the figures are their medians.")
   ),
-  messages: Flag.Int("messages").pipe(Flag.withDefault(300_000), Flag.withDescription("Messages in the stream.")),
+  messages: Flag.Int("messages").pipe(
+    positive,
+    Flag.withDefault(300_000),
+    Flag.withDescription("Messages in the stream.")
+  ),
   workload: Flag.Literals("workload", ["W1"]).pipe(
     Flag.withDefault("W1" as const),
     Flag.withDescription("What is written.")

@@ -113,14 +113,14 @@ const longestSeconds = 300
 
 /** Lets the writer drain the stream. It counts as begun just before its first delivery was seen, and as done when all is acked. */
 const measureWriter = Effect.fnUntraced(function* (setting: Setting, nonce: string) {
-  const { servers, messages, stream, program } = setting
+  const { servers, messages, stream, program, workload, spec } = setting
   const folder = yield* tempDirectory("eventstream-bench-")
   const durable = yield* Effect.promise(() => createDurable(setting, nonce))
   const { client, config } = yield* Effect.promise(() => freshDatabase(setting, folder, durable))
   yield* Effect.addFinalizer(() => Effect.promise(() => client.end()))
 
   const launched = performance.now() / 1000
-  const writer = yield* startWriter(program, config, setting.nodeOptions)
+  const writer = yield* startWriter(program, config, workload.key, spec, setting.nodeOptions)
   let begin = sample(setting, writer.pid)
   while (true) {
     const info = yield* Effect.promise(() => servers.manager.consumers.info(stream.name, durable))

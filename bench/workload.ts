@@ -1,5 +1,8 @@
 import { Schema } from "effect"
 import { EventStreamSpec } from "../crds/eventstream.ts"
+import { writerConfig } from "../operator/specs/configmap.ts"
+import type { Owner } from "../operator/specs/names.ts"
+import { WriterConfig } from "../writer/config.ts"
 import { makeProcessor } from "../writer/processors/index.ts"
 import { makeBatchEncoder } from "../writer/store/copy.ts"
 import { copyStatement } from "../writer/store/statements.ts"
@@ -7,7 +10,7 @@ import { metricMessages } from "./messages.ts"
 
 /** What is measured: an EventStream and the messages for it. */
 export interface Workload {
-  readonly key: { readonly namespace: string; readonly name: string; readonly uid: string }
+  readonly key: Owner
   readonly subject: string
   readonly messages: (count: number) => Iterable<Uint8Array>
   /** Column that tells any two rows apart. */
@@ -15,6 +18,7 @@ export interface Workload {
   readonly spec: (natsUrl: string) => EventStreamSpec
 }
 
+const decodeConfig = Schema.decodeSync(WriterConfig)
 const decodeSpec = Schema.decodeUnknownSync(EventStreamSpec)
 
 /** OTel metrics as performance records, into `otel_metrics` with its primary key and three indexes. */
@@ -50,7 +54,8 @@ export interface EncodedRows {
 
 /** The rows of a workload as the writer itself decodes and encodes them. */
 export const encodeRows = (workload: Workload, spec: EventStreamSpec, count: number): EncodedRows => {
-  const processor = makeProcessor({ type: spec.processor.type, skipSubjects: [] })
+  const config = decodeConfig(writerConfig(workload.key, spec, "bench", "bench"))
+  const processor = makeProcessor(config.processor)
   const table = processor.tables[0]!
   const encoder = makeBatchEncoder(processor.tables)
   const chunks: Array<Uint8Array> = []

@@ -4,13 +4,15 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "nod
 import { join } from "node:path"
 import type { EventStreamSpec } from "../crds/eventstream.ts"
 import { ConfigFile, writerConfig } from "../operator/specs/configmap.ts"
+import { deployment } from "../operator/specs/deployment.ts"
+import type { Owner } from "../operator/specs/names.ts"
 
 /** The writer as it runs in its Pod: under plain Node, with its configuration and Secret in folders. */
 
 /** Writes what the operator would mount into a writer Pod; the path of the configuration file. */
 export const writeConfiguration = (
   folder: string,
-  key: { readonly namespace: string; readonly name: string; readonly uid: string },
+  key: Owner,
   spec: EventStreamSpec,
   names: { readonly stream: string; readonly durable: string },
   databaseUrl: string
@@ -21,6 +23,20 @@ export const writeConfiguration = (
   writeFileSync(path, JSON.stringify({ ...config, http: { host: "127.0.0.1", port: 0 } }))
   writeFileSync(join(folder, "postgres", "uri"), databaseUrl)
   return path
+}
+
+interface Environment {
+  readonly template: {
+    readonly spec: {
+      readonly containers: ReadonlyArray<{ readonly env: ReadonlyArray<{ name: string; value: string }> }>
+    }
+  }
+}
+
+/** What the operator sets in the environment of writer Pods. */
+const podEnvironment = (key: Owner, spec: EventStreamSpec): Readonly<Record<string, string>> => {
+  const { template } = deployment(key, spec, "bench", 1, { image: "bench", hosts: undefined })["spec"] as Environment
+  return Object.fromEntries(template.spec.containers[0]!.env.map(({ name, value }) => [name, value]))
 }
 
 /** Creates the tables of an EventStream. */
@@ -43,6 +59,8 @@ const ended = (child: ChildProcess) => child.exitCode !== null || child.signalCo
 export const startWriter = (
   program: string,
   config: string,
+  key: Owner,
+  spec: EventStreamSpec,
   nodeOptions: ReadonlyArray<string>
 ): Effect.Effect<RunningWriter, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -50,7 +68,8 @@ export const startWriter = (
       const log = `${config}.log`
       const descriptor = openSync(log, "w")
       const child = spawn(process.execPath, [...nodeOptions, program, "writer", "--config", config], {
-        stdio: ["ignore", descriptor, descriptor]
+        stdio: ["ignore", descriptor, descriptor],
+        env: { ...process.env, ...podEnvironment(key, spec) }
       })
       closeSync(descriptor)
       return { child, log }

@@ -80,6 +80,10 @@ export const ProcessorConfig = Schema.Struct({
     [],
     "Subjects (exact or wildcard) that are dropped and counted."
   ),
+  subjects: optional(
+    Schema.Array(Schema.NonEmptyString),
+    "Subjects the EventStream captures: routed to the processor besides those it knows by itself."
+  ),
   json: optional(JsonMapping, "Mapping of type Json.")
 })
 export type ProcessorConfig = typeof ProcessorConfig.Type

@@ -36,12 +36,23 @@ const postgresConfig = (spec: EventStreamSpec): WriterConfig["target"]["postgres
   }
 }
 
-export const processorConfig = ({ processor }: EventStreamSpec): WriterConfig["processor"] => ({
-  type: processor.type,
-  skipSubjects: processor.skipSubjects ?? [],
-  ...(processor.json === undefined
+/**
+ * What the EventStream captures is what its processor is to understand. An observed stream without filters may carry anything,
+ * and a Json mapping takes every subject anyway.
+ */
+const capturedSubjects = ({ consumer, processor, stream }: EventStreamSpec) => {
+  if (processor.type === "Json") return {}
+  const subjects = consumer.filterSubjects?.length ? consumer.filterSubjects : stream.subjects
+  return subjects?.length ? { subjects } : {}
+}
+
+export const processorConfig = (spec: EventStreamSpec): WriterConfig["processor"] => ({
+  type: spec.processor.type,
+  skipSubjects: spec.processor.skipSubjects ?? [],
+  ...capturedSubjects(spec),
+  ...(spec.processor.json === undefined
     ? {}
-    : { json: { ...processor.json, conflictKeys: processor.json.conflictKeys ?? [] } })
+    : { json: { ...spec.processor.json, conflictKeys: spec.processor.json.conflictKeys ?? [] } })
 })
 
 /** What `target` says about the processor's tables. */

@@ -41,9 +41,9 @@ export const makeProcessor = (config: ProcessorConfig, options: TableOptions = {
   if (faults.length > 0) throw new InvalidProcessor({ faults })
   switch (config.type) {
     case "Telemetry":
-      return makeTelemetry(withChunkInterval(timeseriesMetrics, options), config.skipSubjects)
+      return makeTelemetry(withChunkInterval(timeseriesMetrics, options), config)
     case "OtelMetrics":
-      return makeOtelMetrics(withChunkInterval(otelMetrics, options), config.skipSubjects)
+      return makeOtelMetrics(withChunkInterval(otelMetrics, options), config)
     case "Json":
       return makeJson(config.json!, options, config.skipSubjects)
   }

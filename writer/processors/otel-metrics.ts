@@ -1,3 +1,4 @@
+import type { ProcessorConfig } from "../config.ts"
 import type { Resource } from "../decode/otlp.ts"
 import { anyValue, attributes } from "../decode/otlp.ts"
 import type { DataPoint, Metric, MetricsRequest } from "../decode/otlp-metrics.ts"
@@ -17,7 +18,7 @@ import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
 import { mapRecords, maxRows } from "./records.ts"
 import { makeRoute } from "./routing.ts"
 
-const subjects = ["otel.metrics", "otel.metrics.>"]
+const knownSubjects = ["otel.metrics", "otel.metrics.>"]
 
 const noAttributes: JsonObject = {}
 
@@ -201,8 +202,8 @@ const mapping: RecordMapping<MetricsRequest> = {
 }
 
 /** Performance records in JSON and OpenTelemetry metrics, as OTLP protobuf or JSON, become rows of `otel_metrics`. */
-export const makeOtelMetrics = (table: Table, skipSubjects: ReadonlyArray<string>): Processor => {
-  const route = makeRoute(subjects, skipSubjects)
+export const makeOtelMetrics = (table: Table, { subjects = [], skipSubjects }: ProcessorConfig): Processor => {
+  const route = makeRoute([...knownSubjects, ...subjects], skipSubjects)
   return {
     tables: [table],
     process: (message, sink) => route(message) ?? mapRecords(mapping, message, sink)

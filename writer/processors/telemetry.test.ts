@@ -202,3 +202,14 @@ describe("a message", () => {
     expect(process(payload, subject, headers).outcome).toEqual(expected)
   })
 })
+
+describe("subjects", () => {
+  it("are those the EventStream captures, besides the ones it knows", () => {
+    const sensors = makeProcessor({ type: "Telemetry", skipSubjects: [], subjects: ["plant.sensors.>"] })
+    const outcome = (subject: string) => processMessage(sensors, subject, { value: 1 }).outcome
+    expect(outcome("plant.sensors.7")).toEqual({ _tag: "Rows" })
+    expect(outcome("telemetry.x")).toEqual({ _tag: "Rows" })
+    expect(outcome("plant.other")).toEqual(deadLetter("unroutable_subject"))
+    expect(process({ value: 1 }, "plant.sensors.7").outcome).toEqual(deadLetter("unroutable_subject"))
+  })
+})

@@ -1,3 +1,4 @@
+import type { ProcessorConfig } from "../config.ts"
 import { metricSeriesKey } from "../fields/series-key.ts"
 import { parseTimestamp } from "../fields/time.ts"
 import { bool, first, float8, int4, isPresent, json, text } from "../fields/values.ts"
@@ -7,7 +8,7 @@ import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
 import { mapRecords } from "./records.ts"
 import { makeRoute } from "./routing.ts"
 
-const subjects = ["telemetry.>"]
+const knownSubjects = ["telemetry.>"]
 
 const mapSample = ({ object, envelopeTime }: JsonRecord, message: Message, sink: RowSink): Mapped => {
   if (!isPresent(object["value"])) return "missing_field:value"
@@ -50,8 +51,8 @@ const mapSample = ({ object, envelopeTime }: JsonRecord, message: Message, sink:
 const mapping: RecordMapping<never> = { envelopes: true, json: mapSample }
 
 /** Metric samples in JSON become rows of `timeseries_metrics`. */
-export const makeTelemetry = (table: Table, skipSubjects: ReadonlyArray<string>): Processor => {
-  const route = makeRoute(subjects, skipSubjects)
+export const makeTelemetry = (table: Table, { subjects = [], skipSubjects }: ProcessorConfig): Processor => {
+  const route = makeRoute([...knownSubjects, ...subjects], skipSubjects)
   return {
     tables: [table],
     process: (message, sink) => route(message) ?? mapRecords(mapping, message, sink)
