@@ -94,8 +94,8 @@ const mappingMistakes = (object: unknown): ReadonlyArray<Mistake> => {
   const decoded = decodeSpec(object)
   if ("errors" in decoded) return []
   return processorFaults(processorConfig(decoded.spec), tableOptions(decoded.spec)).map((fault) => {
-    const [, field, message] = /^(\S+): (.*)$/s.exec(fault) ?? [undefined, "json", fault]
-    return { path: `spec.processor.${field}`, message: message! }
+    const colon = fault.indexOf(": ")
+    return { path: `spec.processor.${fault.slice(0, colon)}`, message: fault.slice(colon + 2) }
   })
 }
 
