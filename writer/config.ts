@@ -232,6 +232,9 @@ export const WriterStatus = Schema.Struct({
 })
 export type WriterStatus = typeof WriterStatus.Type
 
+/** JetStream metadata of a durable: the sequence that the EventStream's first durable started at. */
+export const StartMark = "eventstream.dev/start-sequence"
+
 export const WriterServiceName = "eventstream-writer"
 /** Subject of a writer's status endpoint. */
 export const writerStatusSubject = (namespace: string, name: string) => `status.${namespace}.${name}`

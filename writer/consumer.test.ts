@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { nanosOf } from "./consumer.ts"
+import { StartMark } from "./config.ts"
+import { nanosOf, wasUsed } from "./consumer.ts"
 
 describe("nanosOf", () => {
   it.each<[string, bigint]>([
@@ -11,4 +12,22 @@ describe("nanosOf", () => {
   ])("%s", (time, expected) => assert.strictEqual(nanosOf(time), expected))
 
   it("refuses what is no time", () => assert.throws(() => nanosOf("yesterday"), /RFC 3339/))
+})
+
+describe("wasUsed", () => {
+  const consumer = (start: number | undefined, first: string | undefined, delivered = 0) => ({
+    config: {
+      ...(start === undefined ? {} : { opt_start_seq: start }),
+      ...(first === undefined ? {} : { metadata: { [StartMark]: first } })
+    },
+    delivered: { consumer_seq: delivered }
+  })
+
+  it.each<[string, boolean, ReturnType<typeof consumer>]>([
+    ["the first durable, from the beginning", false, consumer(undefined, "1")],
+    ["the first durable, from its start policy", false, consumer(40, "40")],
+    ["a durable that has delivered", true, consumer(40, "40", 1)],
+    ["a durable made again behind what was covered", true, consumer(55, "40")],
+    ["a durable of somebody else", false, consumer(55, undefined)]
+  ])("%s", (_, expected, given) => assert.strictEqual(wasUsed(given), expected))
 })

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node"
 import { Effect, Schema } from "effect"
+import { StartMark } from "./config.ts"
 
 /** What the writer needs to know of its durable and its stream. Sequences are stream sequences, times nanoseconds since 1970. */
 export interface ConsumerDescription {
@@ -10,7 +11,7 @@ export interface ConsumerDescription {
   /** Lowest sequence the consumer was made to deliver. */
   readonly startSequence: number
   readonly createdNanos: bigint
-  /** It has delivered something in its life. */
+  /** {@link wasUsed} */
   readonly used: boolean
   readonly ackFloor: number
   readonly ackWaitMillis: number
@@ -51,7 +52,8 @@ const ConsumerInfo = Schema.Struct({
     max_batch: Schema.optionalKey(Schema.Number),
     max_bytes: Schema.optionalKey(Schema.Number),
     filter_subject: Schema.optionalKey(Schema.String),
-    filter_subjects: Schema.optionalKey(Schema.Array(Schema.String))
+    filter_subjects: Schema.optionalKey(Schema.Array(Schema.String)),
+    metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   }),
   delivered: Schema.Struct({ consumer_seq: Schema.Number, stream_seq: Schema.Number }),
   ack_floor: Schema.Struct({ stream_seq: Schema.Number })
@@ -71,6 +73,19 @@ const startOf = ({ config, delivered }: ConsumerInfo): number => {
   // The other policies are turned into a sequence when the consumer is made; before a first delivery it stands below it.
   return delivered.stream_seq + 1
 }
+
+/**
+ * Whether a lane that begins with this consumer would miss messages: it has delivered some, or it was made to go on where an
+ * earlier one of its EventStream had come to, in a lane that is another.
+ */
+export const wasUsed = ({
+  config,
+  delivered
+}: {
+  readonly config: Pick<ConsumerInfo["config"], "opt_start_seq" | "metadata">
+  readonly delivered: Pick<ConsumerInfo["delivered"], "consumer_seq">
+}): boolean =>
+  delivered.consumer_seq > 0 || (config.opt_start_seq ?? 1) > Number(config.metadata?.[StartMark] ?? Infinity)
 
 const positive = (value: number | undefined) => (value !== undefined && value > 0 ? value : undefined)
 
@@ -125,7 +140,7 @@ export const describeConsumer = Effect.fnUntraced(function* (
     lastSequence: streamInfo.state.last_seq,
     startSequence: startOf(info),
     createdNanos: nanosOf(info.created),
-    used: info.delivered.consumer_seq > 0,
+    used: wasUsed(info),
     ackFloor: info.ack_floor.stream_seq,
     ackWaitMillis: (config.ack_wait ?? 30e9) / 1e6,
     maxRequestMessages: positive(config.max_batch),

@@ -1,6 +1,6 @@
 import type { EventStream } from "../../crds/eventstream.ts"
 import { incarnationOf } from "../../platform/incarnation.ts"
-import type { WriterStatus } from "../../writer/config.ts"
+import { StartMark, type WriterStatus } from "../../writer/config.ts"
 import { consumerDrift, fixedDrift } from "../drift.ts"
 import type { ConsumerState, StreamState } from "../jetstream.ts"
 import { configHash, writerConfig } from "../specs/configmap.ts"
@@ -12,7 +12,7 @@ import {
   newConsumer,
   type Start
 } from "../specs/consumer.ts"
-import { CreatedMark, GenerationMark, OwnerMark, ownerOf, StartMark } from "../specs/names.ts"
+import { CreatedMark, GenerationMark, OwnerMark, ownerOf } from "../specs/names.ts"
 import type { Action, ConsumerCause, Inputs, Problem } from "./action.ts"
 import { causeOf } from "./stream.ts"
 

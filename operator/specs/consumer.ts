@@ -1,7 +1,8 @@
 import { Duration } from "effect"
 import type { EventStreamSpec } from "../../crds/eventstream.ts"
 import type { ObjectKey } from "../kube.ts"
-import { GenerationMark, OwnerMark, ownerOf, StartMark } from "./names.ts"
+import { StartMark } from "../../writer/config.ts"
+import { GenerationMark, OwnerMark, ownerOf } from "./names.ts"
 
 /**
  * What the operator sets of a durable pull consumer, in the words of JetStream's API. Times are nanoseconds. Fields that the

@@ -19,9 +19,6 @@ export const NameLabel = "eventstream.dev/name"
 /** JetStream metadata: `<namespace>/<name>` of the EventStream that owns a stream or durable. */
 export const OwnerMark = "eventstream.dev/owner"
 
-/** JetStream metadata of a durable: the sequence that the EventStream's first durable started at. */
-export const StartMark = "eventstream.dev/start-sequence"
-
 /**
  * JetStream metadata of a durable: counts the durables of an EventStream. The highest is the current one; creation times would
  * not do, since a server's clock may go back.

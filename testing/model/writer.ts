@@ -1,5 +1,5 @@
-import { StartMark } from "../../operator/specs/names.ts"
 import { incarnationOf } from "../../platform/incarnation.ts"
+import { wasUsed } from "../../writer/consumer.ts"
 import { distinct } from "../../writer/store/ledger.ts"
 import { commit, compact, newLane, prune, putLane, setAside } from "./database.ts"
 import { acknowledge, ackFloor, type Durable, pull, startOf } from "./jetstream.ts"
@@ -75,10 +75,6 @@ const statusOf = (assignment: Assignment, incarnation: string, fields: Partial<R
   ...fields
 })
 
-/** Whether a lane made from this durable would miss messages: it was read, or it started behind the first one of its lane. */
-const wasUsed = (durable: Durable) =>
-  durable.delivered >= startOf(durable) || startOf(durable) > Number(durable.config.metadata[StartMark])
-
 /** What policy New leaves out of a lane; not of a stream that was born again since, which is read from its first message. */
 const exempt = (world: World, lane: string, startSeq: number) => {
   if (world.policy === "All" || world.policyLife !== createdOf(world)) return
@@ -89,7 +85,10 @@ const exempt = (world: World, lane: string, startSeq: number) => {
 const openLane = (world: World, writer: Writer, durable: Durable, database: Database, lane: string) => {
   const found = database.lanes.get(lane)
   if (found) return found
-  const used = wasUsed(durable)
+  const used = wasUsed({
+    config: durable.config,
+    delivered: { consumer_seq: durable.delivered - startOf(durable) + 1 }
+  })
   if (used && world.rules.has("NewLaneNewDurable")) return undefined
   const startSeq = used ? ackFloor(durable) + 1 : startOf(durable)
   putLane(database, lane, newLane({ startSeq, startTime: startSeq === 1 ? 0n : durable.createdNanos }))
