@@ -72,13 +72,8 @@ export const launchWriter = (options: { readonly config: string | undefined; rea
     const config = yield* configuration(file, environment).pipe(Effect.catch(fail("InvalidConfiguration")))
     const hosts = parseHosts(environment["EVENTSTREAM_HOSTS"])
     const { namespace, name } = config.eventStream
-    const { timeColumn, chunkIntervalMillis } = config.target
     const processor = yield* Effect.try({
-      try: () =>
-        makeProcessor(config.processor, {
-          ...(timeColumn === undefined ? {} : { timeColumn }),
-          ...(chunkIntervalMillis === undefined ? {} : { chunkIntervalMillis })
-        }),
+      try: () => makeProcessor(config.processor, config.target),
       catch: (error) => ({ message: error instanceof Error ? error.message : String(error) })
     }).pipe(Effect.catch(fail("InvalidSpec")))
     const store = storeLayer({

@@ -18,13 +18,9 @@ const fail = (reason: string) => (error: { readonly message: string }) =>
 export const launchMigrate = (options: { readonly config: string; readonly environment: Environment }) =>
   Effect.gen(function* () {
     const config = yield* readConfigFile(options.config).pipe(Effect.catch(fail("InvalidConfiguration")))
-    const { postgres, schema, ddl, chunkIntervalMillis, timeColumn } = config.target
+    const { postgres, schema, ddl } = config.target
     const processor = yield* Effect.try({
-      try: () =>
-        makeProcessor(config.processor, {
-          ...(timeColumn === undefined ? {} : { timeColumn }),
-          ...(chunkIntervalMillis === undefined ? {} : { chunkIntervalMillis })
-        }),
+      try: () => makeProcessor(config.processor, config.target),
       catch: (error) => ({ message: error instanceof Error ? error.message : String(error) })
     }).pipe(Effect.catch(fail("InvalidSpec")))
     const { server, tables, hypertables } = yield* migrate({

@@ -28,7 +28,7 @@ export interface ElementFault {
   readonly reason: string
 }
 
-/** What became of a message. Reasons are those of data-contract §9, e.g. `missing_field:value`. */
+/** What became of a message. Reasons are names that users filter by, e.g. `missing_field:value`; a field or SQLSTATE follows the colon. */
 export type Outcome =
   /** Rows went to the sink. `elements`: parts of the message that are dead letters of their own. */
   | { readonly _tag: "Rows"; readonly elements?: ReadonlyArray<ElementFault> }
