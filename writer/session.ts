@@ -45,7 +45,9 @@ const prepare = Effect.fnUntraced(function* (context: SessionContext) {
   const { eventStream, stream, consumer, target } = config
   const found = yield* describeConsumer(connection, { stream, consumer, domain: config.nats.jetstreamDomain })
   const incarnation = incarnationOf(stream, found.streamCreated)
-  progress.set({ incarnation })
+  // What was found out about the lane before may not hold for the database that answers now.
+  progress.set({ incarnation, lane: null, database: null, lowestUncovered: null })
+  progress.keepNews()
   const lane = yield* store.open({
     ...eventStream,
     fingerprint: targetFingerprint(config.processor.type, target.schema, processor.tables),
