@@ -16,6 +16,9 @@ const eventstream = Command.make("eventstream").pipe(
   Command.withSubcommands([local, migrate, operator, preview, validate, writer])
 )
 
+// `eventstream preview < lines | head` ends quietly when the reader has seen enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+
 eventstream.pipe(
   Command.run({ version: packageJson.version }),
   Effect.provide(NodeServices.layer),

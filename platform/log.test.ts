@@ -6,6 +6,8 @@ import { layer, redact } from "./log.ts"
 describe("redact", () => {
   it.each([
     ["postgres://app:s3cr3t@db:5432/app", "postgres://app:***@db:5432/app"],
+    ["postgres://app:p@ss:w0rd@db/app", "postgres://app:***@db/app"],
+    ["postgres://app:p/ss@db/app", "postgres://app:***@db/app"],
     ["nats://u:p%40ss@a:4222,nats://u2:x@b:4222", "nats://u:***@a:4222,nats://u2:***@b:4222"],
     ["host=db password=s3cr3t user=app", "host=db password=*** user=app"],
     ["host=db password='s3 cr3t' user=app", "host=db password=*** user=app"],

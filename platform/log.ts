@@ -7,7 +7,7 @@ const levels = { error: "Error", warn: "Warn", info: "Info", debug: "Debug", tra
 /** The text without passwords: those of connection URIs and those of `password=` pairs in a connection string. */
 export const redact = (text: string): string =>
   text
-    .replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^:@/\s"]*:)[^@\s"]*@/gi, "$1***@")
+    .replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^:@/\s"]*:)(?:[^/\s"]*|[^@\s"]*)@/gi, "$1***@")
     .replaceAll(/\b(password|passfile|sslpassword)(\s*=\s*)('[^']*'|[^\s"&]+)/gi, "$1$2***")
 
 const plain = (value: unknown): unknown => {

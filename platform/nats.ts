@@ -1,4 +1,11 @@
-import { connect, credsAuthenticator, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node"
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  usernamePasswordAuthenticator
+} from "@nats-io/transport-node"
 import { Effect, Redacted, Schema, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { backoffMillis } from "./backoff.ts"
@@ -52,8 +59,8 @@ const tlsOptions = (options: NatsOptions): NodeConnectionOptions["tls"] => {
   // Without a tls object a `tls://` URL is dialled in plain text, and the credentials are sent (measured).
   const wanted = options.servers.some((url) => url.startsWith("tls://"))
   if (!tls) return wanted ? {} : undefined
-  if (tls.mode === "Disabled" || (tls.mode === "Auto" && !tls.caFile && !tls.certFile && !wanted))
-    return wanted ? {} : undefined
+  const asksForTls = tls.mode !== "Auto" || tls.caFile || tls.certFile || tls.serverName || wanted
+  if (tls.mode === "Disabled" || !asksForTls) return wanted ? {} : undefined
   return {
     handshakeFirst: tls.mode === "HandshakeFirst",
     ...(tls.caFile ? { caFile: tls.caFile } : {}),
@@ -61,6 +68,16 @@ const tlsOptions = (options: NatsOptions): NodeConnectionOptions["tls"] => {
     ...(tls.keyFile ? { keyFile: tls.keyFile } : {}),
     ...(tls.serverName ? { servername: tls.serverName } : {})
   }
+}
+
+/** Files are read at every connect: what was rotated is taken without a restart. */
+const authenticator = (options: NatsOptions): Authenticator | undefined => {
+  const { credsFile, user, passwordFile, password } = options
+  if (credsFile) return credsAuthenticator(() => readFileSync(credsFile))
+  if (!user) return undefined
+  return usernamePasswordAuthenticator(user, () =>
+    passwordFile ? readFileSync(passwordFile, "utf8").trim() : password ? Redacted.value(password) : ""
+  )
 }
 
 /**
@@ -75,6 +92,7 @@ export const connectNats = (
 ): Effect.Effect<NatsConnection, NatsUnavailable, Scope.Scope> => {
   const servers = options.servers.map((url) => mapUrl(url, settings.hosts))
   const tls = tlsOptions(options)
+  const login = authenticator(options)
   let attempt = 0
   return Effect.acquireRelease(
     Effect.tryPromise({
@@ -92,10 +110,7 @@ export const connectNats = (
           ignoreClusterUpdates: true,
           reconnectDelayHandler: () => backoffMillis(attempt++, 100, 5_000),
           ...(tls ? { tls } : {}),
-          ...(options.credsFile ? { authenticator: credsAuthenticator(() => readFileSync(options.credsFile!)) } : {}),
-          ...(options.user ? { user: options.user } : {}),
-          ...(options.passwordFile ? { pass: readFileSync(options.passwordFile, "utf8").trim() } : {}),
-          ...(options.password ? { pass: Redacted.value(options.password) } : {})
+          ...(login ? { authenticator: login } : {})
         })
         void (async () => {
           for await (const status of connection.status()) if (status.type === "reconnect") attempt = 0

@@ -77,12 +77,18 @@ describe("database settings", () => {
     ["another key", () => ({ ...secret({ host: "h" }), uriKey: "url" }), /wanted key url,/],
     ["no URI", () => secret({ uri: "s3cret" }), /wanted a URI like .* in key uri of the database Secret/],
     ["several hosts", () => secret({ uri: "postgres://u:s3cret@a:1,b:2/d" }), /write one host/],
+    ["a stray percent sign", () => secret({ uri: "postgres://u:s3cret%zz@h/d" }), /percent-encode/],
     ["no host", () => secret({ uri: "postgres:///d" }), /wanted a host/],
     ["no user", () => secret({ uri: "postgres://h/d" }), /wanted a user/],
     [
       "an unknown sslmode",
       () => secret({ uri: "postgres://u@h/d?sslmode=maybe" }),
       /wanted an sslmode of disable, .*found "maybe"/
+    ],
+    [
+      "an sslmode of another kind",
+      () => secret({ uri: "postgres://u@h/d?sslmode=constructor" }),
+      /wanted an sslmode of disable, /
     ],
     ["a port that is none", () => secret({ host: "h", dbname: "d", username: "u", port: "70000" }), /wanted a port/],
     ["no password file", () => ({ host: "h", user: "u", passwordFile: join(folder, "absent") }), /found no such file/],

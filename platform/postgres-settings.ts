@@ -76,13 +76,19 @@ const invalid = (detail: string) => new PostgresSettingsInvalid({ detail })
 /** @param place where the URI was found, for the message */
 const parseUri = (uri: string, place: string): Parts => {
   const url = /^postgres(ql)?:\/\//.test(uri) ? URL.parse(uri) : null
-  if (!url) {
-    throw invalid(
+  const wrong = () =>
+    invalid(
       `wanted a URI like postgresql://user:password@host:5432/database in ${place}, found something else; ` +
         `write one host, and percent-encode special characters of the password`
     )
+  if (!url) throw wrong()
+  const part = (text: string) => {
+    try {
+      return text === "" ? undefined : decodeURIComponent(text)
+    } catch {
+      throw wrong() // a percent sign that encodes nothing
+    }
   }
-  const part = (text: string) => (text === "" ? undefined : decodeURIComponent(text))
   const query = url.searchParams
   return {
     host: part(url.hostname.replace(/^\[(.*)\]$/, "$1")) ?? query.get("host") ?? undefined,
@@ -153,7 +159,7 @@ export const readSettings = (options: PostgresOptions, hosts: HostMap): Postgres
       `wanted a ${host ? "user" : "host"} to connect to the database with, found none; complete target.postgres or its Secret`
     )
   }
-  if (parts.sslmode !== undefined && !(parts.sslmode in sslModes)) {
+  if (parts.sslmode !== undefined && !Object.hasOwn(sslModes, parts.sslmode)) {
     throw invalid(`wanted an sslmode of ${Object.keys(sslModes).join(", ")}, found ${JSON.stringify(parts.sslmode)}`)
   }
   const caFile = options.tls?.caFile ?? (folder === undefined ? undefined : join(folder, "ca.crt"))

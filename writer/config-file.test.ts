@@ -45,6 +45,16 @@ describe("readConfigFile", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("wants user and password of NATS apart from its URL", () =>
+    Effect.gen(function* () {
+      const file = join(yield* folder, "config.json")
+      writeFileSync(file, JSON.stringify({ ...least, nats: { servers: ["nats://writer:s3cr3t@nats:4222"] } }))
+      const { message } = yield* Effect.flip(readConfigFile(file))
+      assert.include(message, "nats.servers.0: Expected a NATS URL without user and password")
+      assert.notInclude(message, "s3cr3t")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("says that a file is missing, or no JSON", () =>
     Effect.gen(function* () {
       const root = yield* folder

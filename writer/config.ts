@@ -88,8 +88,13 @@ export const ProcessorConfig = Schema.Struct({
 })
 export type ProcessorConfig = typeof ProcessorConfig.Type
 
+/** The client ignores a user and password in it, and messages show it. */
+const ServerUrl = Schema.NonEmptyString.check(
+  Schema.isPattern(/^[^@]+$/u, { expected: "a NATS URL without user and password, which have fields of their own" })
+)
+
 export const NatsConfig = Schema.Struct({
-  servers: Schema.Array(Schema.NonEmptyString).check(Schema.isMinLength(1)),
+  servers: Schema.Array(ServerUrl).check(Schema.isMinLength(1)),
   jetstreamDomain: optional(Schema.NonEmptyString, "JetStream domain reached through a leaf node."),
   tls: optional(
     Schema.Struct({

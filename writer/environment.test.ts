@@ -56,10 +56,10 @@ describe("readEnvironment", () => {
       const config = yield* readEnvironment({
         ...rest,
         EVENT_WRITER_NATS_STREAM: "events",
-        EVENT_WRITER_CONSUMER_NAME: "serviceradar-event-writer"
+        EVENT_WRITER_CONSUMER_NAME: "older-writer"
       })
       assert.strictEqual(config.stream, "events")
-      assert.strictEqual(config.consumer, "serviceradar-event-writer")
+      assert.strictEqual(config.consumer, "older-writer")
     })
   )
 
@@ -85,6 +85,7 @@ describe("readEnvironment", () => {
     Effect.gen(function* () {
       const found = yield* problems({
         EVENT_WRITER_ENABLED: "perhaps",
+        EVENT_WRITER_NATS_URL: "nats://writer:s3cr3t@nats:4222",
         EVENT_WRITER_BATCH_SIZE: "lots",
         EVENT_WRITER_BATCH_TIMEOUT: "-1",
         EVENT_WRITER_PROCESSOR: "Json",
@@ -99,6 +100,7 @@ describe("readEnvironment", () => {
         [...found],
         [
           `EVENT_WRITER_ENABLED: wanted true or false, found "perhaps"`,
+          `EVENT_WRITER_NATS_URL: wanted NATS addresses like nats://host:4222, separated by commas, with user and password in EVENT_WRITER_NATS_USER and EVENT_WRITER_NATS_PASSWORD, found something else`,
           `EVENT_WRITER_BATCH_SIZE: wanted a whole number of messages from 1 to 100000, found "lots"`,
           `EVENT_WRITER_BATCH_TIMEOUT: wanted whole milliseconds from 0 to 60000, found "-1"`,
           `EVENT_WRITER_PROCESSOR: wanted Telemetry or OtelMetrics; a Json table needs its columns and so --config, found "Json"`,
@@ -111,7 +113,7 @@ describe("readEnvironment", () => {
           `wanted the file /nowhere/user.creds, found none`
         ]
       )
-      assert.lengthOf(found, 11)
+      assert.lengthOf(found, 12)
       assert.notInclude(found.join(), "s3cr3t")
     })
   )

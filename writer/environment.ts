@@ -34,8 +34,8 @@ const Variables = Schema.Struct({
   EVENT_WRITER_ENABLED: Schema.optionalKey(Switch),
   EVENT_WRITER_NATS_URL: Schema.optionalKey(
     text(
-      /^((nats|tls):\/\/)?[^\s,/]+(,((nats|tls):\/\/)?[^\s,/]+)*$/u,
-      "NATS addresses like nats://host:4222, separated by commas"
+      /^((nats|tls):\/\/)?[^\s,/@]+(,((nats|tls):\/\/)?[^\s,/@]+)*$/u,
+      "NATS addresses like nats://host:4222, separated by commas, with user and password in EVENT_WRITER_NATS_USER and EVENT_WRITER_NATS_PASSWORD"
     )
   ),
   EVENT_WRITER_NATS_TLS: Schema.optionalKey(Switch),
@@ -72,7 +72,9 @@ const known: ReadonlySet<string> = new Set(Object.keys(Variables.fields))
 
 const shown = (env: Environment, name: string) => {
   const value = env[name]
-  return value === undefined ? "nothing" : secrets.has(name) ? "something else" : JSON.stringify(value)
+  if (value === undefined) return "nothing"
+  // Before an @ of an address there may be a password.
+  return secrets.has(name) || value.includes("@") ? "something else" : JSON.stringify(value)
 }
 
 /** Whether EVENT_WRITER_ENABLED says that no writer is wanted. */

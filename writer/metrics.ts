@@ -82,6 +82,19 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
   }
 }
 
+/** Nothing is pulled now, for this reason alone. */
+export const recordPause = (metrics: WriterMetrics, reason: string): void => {
+  metrics.paused.reset()
+  metrics.paused.set({ reason }, 1)
+}
+
+/** Counts a request that the database failed. */
+export const recordDatabaseError = (
+  metrics: WriterMetrics,
+  failure: { readonly sqlstate?: string | null },
+  retryable: boolean
+): void => metrics.databaseErrors.inc({ class: failure.sqlstate?.slice(0, 2) ?? "none", retryable: String(retryable) })
+
 /** A reason without the field it names, so that there are only as many series as kinds of reasons. */
 const kindOf = (reason: string): string => reason.split(":", 1)[0]!
 

@@ -7,7 +7,7 @@ import { Metrics } from "../platform/metrics.ts"
 import { connectNats, NatsUnavailable } from "../platform/nats.ts"
 import { batchesHeld } from "./collector.ts"
 import type { WriterConfig } from "./config.ts"
-import { makeWriterMetrics, type WriterMetrics } from "./metrics.ts"
+import { makeWriterMetrics, recordDatabaseError, recordPause, type WriterMetrics } from "./metrics.ts"
 import type { Processor } from "./processors/processor.ts"
 import { makeProgress, type Progress } from "./progress.ts"
 import { runSession, type SessionFailure, type SessionParts } from "./session.ts"
@@ -37,19 +37,31 @@ interface Current {
 }
 
 /** The events of the connection, for as long as it lives. */
-const watchConnection = async (connection: NatsConnection, current: Current, metrics: WriterMetrics) => {
+const watchConnection = async (
+  connection: NatsConnection,
+  current: Current,
+  progress: Progress,
+  metrics: WriterMetrics
+) => {
+  let connected = true
   for await (const event of connection.status()) {
     if (event.type === "disconnect") {
+      connected = false
       current.connected.closeUnsafe()
       metrics.natsConnected.set(0)
       metrics.natsDisconnects.inc()
       current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
     } else if (event.type === "reconnect") {
+      connected = true
       current.connected.openUnsafe()
       metrics.natsConnected.set(1)
       metrics.natsReconnects.inc()
-    } else if (event.type === "error" && /permissions violation for publish/i.test(event.error.message)) {
-      // To a pull request or an ack that this user may not publish there is no other answer.
+    } else if (event.type === "error" && !connected) {
+      // Why the connection does not come back, e.g. a password that was changed.
+      progress.enter("Retrying", "NatsUnreachable", `wanted to connect to NATS again, found: ${event.error.message}`)
+    } else if (event.type === "error" && /permissions violation for publish to "\$JS\./i.test(event.error.message)) {
+      // To a pull request or an ack that this user may not publish there is no other answer. Other subjects are those of who
+      // asks for the status.
       current.session?.source.end("Forbidden", event.error.message)
     }
   }
@@ -71,6 +83,8 @@ const reactionTo = (failure: SessionFailure, failures: number, config: WriterCon
       switch (failure.reason) {
         case "Forbidden":
           return { state: "Stalled", reason: "PermissionDenied", afterMillis: natsBackoff.maxMillis } as const
+        case "Refused":
+          return { state: "Stalled", reason: "ConsumerError", afterMillis: natsBackoff.maxMillis } as const
         case "ConsumerMissing":
           return { state: "Retrying", reason: "ConsumerError", afterMillis: soon } as const
         case "LaneChanged":
@@ -99,20 +113,29 @@ const runSessions = Effect.fnUntraced(function* (
   const { config, processor, stop } = options
   const store = yield* Store
   const stopped = Deferred.await(stop)
+  let startedAt = Infinity
   const onStart = (session: SessionParts) => {
     current.session = session
-    failures = 0
+    startedAt = performance.now()
+    metrics.paused.reset()
   }
   let failures = 0
   while (!connection.isClosed()) {
     yield* Effect.raceFirst(current.connected.await, stopped)
     if (Deferred.isDoneUnsafe(stop)) return
+    startedAt = Infinity
     const context = { connection, config, processor, store, progress, metrics, stop, onStart }
     const ended = yield* Effect.result(Effect.scoped(runSession(context)))
     current.session = undefined
     if (ended._tag === "Success") return
     const { failure } = ended
+    // A session that ends as soon as it began is likely to do so again.
+    if (performance.now() - startedAt > natsBackoff.maxMillis) failures = 0
     const { state, reason, afterMillis } = reactionTo(failure, failures++, config)
+    recordPause(metrics, reason)
+    if (failure._tag === "DatabaseUnavailable" || failure._tag === "DatabaseMisconfigured") {
+      recordDatabaseError(metrics, failure, state === "Retrying")
+    }
     if (progress.enter(state, reason, failure.message)) {
       yield* Effect.logWarning(failure.message, { state, reason })
     }
@@ -131,7 +154,7 @@ const runConnection = Effect.fnUntraced(function* (
   const connection = yield* connectNats(config.nats, { name: `eventstream-writer/${namespace}/${name}`, hosts })
   current.connected.openUnsafe()
   metrics.natsConnected.set(1)
-  void watchConnection(connection, current, metrics)
+  void watchConnection(connection, current, progress, metrics)
   const refresh = Effect.suspend(() => current.session?.upkeep.refresh ?? Effect.void)
   yield* serveStatus(connection, config, refresh.pipe(Effect.timeoutOption(statusWait), Effect.map(progress.status)))
   yield* runSessions(connection, options, current, progress, metrics)
@@ -169,6 +192,7 @@ export const runWriter = Effect.fnUntraced(function* (
     if (Exit.isFailure(ended)) {
       const error = Cause.squash(ended.cause)
       if (!(error instanceof NatsUnavailable)) return yield* Effect.failCause(ended.cause as Cause.Cause<never>)
+      recordPause(metrics, "NatsUnreachable")
       if (progress.enter("Retrying", "NatsUnreachable", error.message)) {
         yield* Effect.logWarning(error.message, { reason: "NatsUnreachable" })
       }

@@ -94,7 +94,6 @@ export const runSession = Effect.fnUntraced(function* (
   const settlement = makeSettlement({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
 
   progress.enter("Running")
-  metrics.paused.reset()
   yield* Effect.logInfo("writing", {
     lane: lane.id,
     newLane: lane.isNew,

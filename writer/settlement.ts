@@ -2,7 +2,7 @@ import { Deferred, Effect, Fiber, Result, Schema } from "effect"
 import type { Delivery } from "./batch.ts"
 import type { CollectedBatch } from "./collector.ts"
 import { die, due, hit } from "./failpoints.ts"
-import { recordCommit, type WriterMetrics } from "./metrics.ts"
+import { recordCommit, recordDatabaseError, recordPause, type WriterMetrics } from "./metrics.ts"
 import type { Outcome } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
 import { type Decision, decide, retry, type SettleRules, split, stallMillis } from "./settle.ts"
@@ -40,14 +40,65 @@ export interface SettlementContext {
 interface Group {
   readonly batch: CollectedBatch
   readonly selected: ReadonlyArray<number>
-  /** Wait this long first. */
-  readonly waitMillis: number
+  /** Not to be tried before this time, on the monotonic clock in milliseconds. */
+  readonly notBefore: number
   /** Read coverage first. */
   readonly check: boolean
   readonly refusals: number
   readonly conflicts: number
   /** The outcome was decided here, after the database had refused the rows. */
   readonly replaced: boolean
+}
+
+/** What became of a batch, over all its transactions. */
+interface Tally extends Omit<Written, "messages"> {
+  readonly transactions: number
+  /** Those that got an outcome, whichever. */
+  readonly messages: number
+  /** How often which kind of reason led to a dead letter or a drop. */
+  readonly reasons: ReadonlyMap<string, number>
+}
+
+const emptyTally: Tally = {
+  transactions: 0,
+  messages: 0,
+  rows: 0,
+  conflicts: 0,
+  deadLettered: 0,
+  dropped: 0,
+  reasons: new Map()
+}
+
+const addTo = (tally: Tally, messages: number, written: Written, reasons: ReadonlyMap<string, number>): Tally => ({
+  transactions: tally.transactions + 1,
+  messages: tally.messages + messages,
+  rows: tally.rows + written.rows,
+  conflicts: tally.conflicts + written.conflicts,
+  deadLettered: tally.deadLettered + written.deadLettered,
+  dropped: tally.dropped + written.dropped,
+  reasons: new Map([
+    ...tally.reasons,
+    ...[...reasons].map(([kind, n]) => [kind, n + (tally.reasons.get(kind) ?? 0)] as const)
+  ])
+})
+
+/** One line per batch, also when it was halved until a hundred bad messages were alone. */
+const logTally = (
+  { transactions, messages, rows, conflicts, deadLettered, dropped, reasons }: Tally,
+  millis: number
+) => {
+  if (transactions === 0) return Effect.void
+  const log = deadLettered > 0 || conflicts > 0 ? Effect.logInfo : Effect.logDebug
+  return log("batch written", {
+    messages,
+    rows,
+    ...(conflicts > 0 ? { conflicts } : {}),
+    ...(deadLettered > 0 ? { deadLettered } : {}),
+    ...(dropped > 0 ? { dropped } : {}),
+    ...(reasons.size > 0 ? { reasons: Object.fromEntries(reasons) } : {}),
+    ...(transactions > 1 ? { transactions } : {}),
+    millis: Math.round(millis)
+  })
 }
 
 const indices = (count: number) => Array.from({ length: count }, (_, index) => index)
@@ -93,6 +144,8 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
   /** What was pulled may have been written by an earlier life of this writer: until a whole batch is new, ask first. */
   let suspicious = true
   let confirmation: Fiber.Fiber<void> | undefined
+  /** Of the batch that is being settled. */
+  let tally = emptyTally
 
   const stopping = () => Deferred.isDoneUnsafe(context.stop)
 
@@ -124,8 +177,8 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     const { reason, afterMillis } = decision
     const stalled = decision._tag === "Stall"
     failures++
-    metrics.databaseErrors.inc({ class: failure.sqlstate?.slice(0, 2) ?? "none", retryable: String(!stalled) })
-    metrics.paused.set({ reason }, 1)
+    recordDatabaseError(metrics, failure, !stalled)
+    recordPause(metrics, reason)
     if (progress.enter(stalled ? "Stalled" : "Retrying", reason, failure.message)) {
       yield* Effect.logWarning(failure.message, { reason, retryMillis: Math.round(afterMillis) })
     }
@@ -146,20 +199,9 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     const now = Date.now()
     observe("write", startedAt)
     progress.committed(now)
-    const reasons = recordCommit(metrics, batch, selected, written, now)
+    tally = addTo(tally, selected.length, written, recordCommit(metrics, batch, selected, written, now))
     yield* databaseAnswers
     yield* acknowledge(pick(batch.deliveries, selected))
-    const { rows, conflicts, deadLettered, dropped } = written
-    const log = deadLettered > 0 || conflicts > 0 ? Effect.logInfo : Effect.logDebug
-    yield* log("batch written", {
-      messages: selected.length,
-      rows,
-      ...(conflicts > 0 ? { conflicts } : {}),
-      ...(deadLettered > 0 ? { deadLettered } : {}),
-      ...(dropped > 0 ? { dropped } : {}),
-      ...(reasons.size > 0 ? { reasons: Object.fromEntries(reasons) } : {}),
-      millis: Math.round(performance.now() - startedAt)
-    })
   })
 
   /** Acks what has its outcome already, and returns the rest. */
@@ -209,11 +251,15 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
       case "Stall":
         if (failure._tag === "RowRefused") {
           // After the others: perhaps one of them brings what this one refers to.
-          return { last: { ...group, refusals: refusals + 1, waitMillis: decision.afterMillis } }
+          return { last: { ...group, refusals: refusals + 1, notBefore: performance.now() + decision.afterMillis } }
         }
         yield* databaseFailed(decision, failure)
         return { next: [group] }
       case "Split":
+        if (failure._tag === "DatabaseUnavailable") {
+          recordDatabaseError(metrics, failure, true)
+          yield* Effect.logWarning(`${failure.message}; writing the halves apart`, { messages: selected.length })
+        }
         return {
           next: split(selected, decision.suspect).map((part) => ({
             ...group,
@@ -267,7 +313,7 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     return { next: [{ ...group, selected: open, check: false, conflicts: suspicious ? 0 : group.conflicts }] }
   })
 
-  const settle = Effect.fnUntraced(function* (collected: CollectedBatch) {
+  const writeOut = Effect.fnUntraced(function* (collected: CollectedBatch) {
     metrics.received.inc(collected.deliveries.length)
     metrics.redelivered.inc(collected.redelivered)
     metrics.batchBytes.observe(collected.bytes)
@@ -279,7 +325,7 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
       {
         batch: { ...collected, outcomes },
         selected: indices(poison === -1 ? outcomes.length : poison),
-        waitMillis: 0,
+        notBefore: 0,
         check: suspicious || collected.redelivered > 0,
         refusals: 0,
         conflicts: 0,
@@ -288,14 +334,14 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     ]
     while (groups.length > 0 && !stopping()) {
       if (!source.alive()) return yield* source.ended
-      const { waitMillis, ...group } = groups.shift()!
+      const group = groups.shift()!
       if (group.selected.length === 0) continue
-      if (waitMillis > 0) yield* pause(waitMillis)
+      const early = group.notBefore - performance.now()
+      if (early > 0) yield* pause(early)
       if (stopping()) return false
-      const work: Group = { ...group, waitMillis: 0 }
-      const left: { readonly next?: ReadonlyArray<Group>; readonly last?: Group } = yield* work.check
-        ? check(work)
-        : attempt(work)
+      const left: { readonly next?: ReadonlyArray<Group>; readonly last?: Group } = yield* group.check
+        ? check(group)
+        : attempt(group)
       groups.unshift(...(left.next ?? []))
       if (left.last) groups.push(left.last)
     }
@@ -305,5 +351,14 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     return yield* new Halted({ stream, sequence, ...poisonOf(outcomes[poison]!)! })
   })
 
-  return { settle }
+  return {
+    settle: (batch) =>
+      Effect.suspend(() => {
+        const startedAt = performance.now()
+        tally = emptyTally
+        return writeOut(batch).pipe(
+          Effect.ensuring(Effect.suspend(() => logTally(tally, performance.now() - startedAt)))
+        )
+      })
+  }
 }

@@ -13,7 +13,7 @@ import { ackNumbersAt, PulledMessage, type ReceivedMessage } from "./delivery.ts
  * or made anew meanwhile and its sequences used again. What is still wanted comes again.
  */
 export class SourceEnded extends Schema.TaggedError<SourceEnded>()("SourceEnded", {
-  reason: Schema.Literals(["Disconnected", "LeaderChanged", "ConsumerMissing", "Forbidden", "LaneChanged"]),
+  reason: Schema.Literals(["Disconnected", "LeaderChanged", "ConsumerMissing", "Forbidden", "Refused", "LaneChanged"]),
   detail: Schema.String
 }) {
   override get message() {
@@ -75,7 +75,7 @@ interface Wire {
 }
 
 /** Subject of pull requests. Source: JetStream wire API. */
-export const pullSubject = (stream: string, consumer: string, domain: string | undefined): string =>
+const pullSubject = (stream: string, consumer: string, domain: string | undefined): string =>
   `$JS.${domain === undefined ? "" : `${domain}.`}API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
 
 /** Subscribes; pulls nothing before {@link Source.pull}. Everything ends with the scope. */
@@ -178,7 +178,13 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
     const left = Number(message.headers?.get("Nats-Pending-Messages") || 0)
     finish(message.subject, left)
     if (text === "message size exceeds maxbytes") oversize ||= left === request.messages
-    else if (code !== 408 && code !== 404 && text !== "batch completed") retryAt = Date.now() + heartbeatMillis
+    else if (text === "exceeded maxwaiting") retryAt = Date.now() + heartbeatMillis // other writers have asked
+    else if (code !== 408 && code !== 404 && text !== "batch completed") {
+      return end(
+        "Refused",
+        `consumer ${consumer} of stream ${stream} refuses pull requests: ${code} ${description}; change its limits, or name another consumer`
+      )
+    }
     pull()
   }
 

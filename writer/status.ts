@@ -29,7 +29,9 @@ export const serveStatus = (
       service.addEndpoint("status", {
         subject: writerStatusSubject(namespace, name),
         handler: (error, message) => {
-          if (!error) void Effect.runPromise(status).then((answer) => message.respond(encode(answer)))
+          if (error) return
+          const answered = Effect.runPromise(status).then((answer) => message.respond(encode(answer)))
+          answered.catch(() => undefined) // the connection was closed meanwhile: whoever asked has heard of that
         }
       })
       return service

@@ -36,7 +36,7 @@ export const makeUpkeep = (context: {
     progress.set({ lowestUncovered: yield* store.lowestUncovered(lane, { lastSequence, filter }) })
     progress.totals(yield* store.totals(lane))
   }).pipe(
-    Effect.tapError(() => Effect.sync(progress.keepNews)),
+    Effect.onError(() => Effect.sync(progress.keepNews)), // also when nobody waits for it any longer
     turn.withPermits(1),
     Effect.ignore
   )

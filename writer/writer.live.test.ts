@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
+import { nanos } from "@nats-io/transport-node"
 import { Effect, Schema } from "effect"
 import { startProxy } from "../testing/proxy.ts"
 import { makeBench, Servers } from "../testing/writer-bench.ts"
@@ -89,6 +90,45 @@ describe("writer", () => {
           { seq: 638, reason: "db_rejected:23514" },
           { seq: 801, reason: "malformed_json" }
         ])
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("logs one line for a batch, however many of its messages are refused", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        yield* bench.query("ALTER TABLE orders ADD CONSTRAINT affordable CHECK (amount < 1000)")
+        yield* bench.publish(0, 200, (id) => JSON.stringify({ id, amount: 5_000 }))
+        const writer = yield* startWriter({ config: bench.config })
+        yield* bench.drained()
+        const lines = writer.lines().filter(({ message }) => message === "batch written")
+        assert.isBelow(lines.length, 10)
+        const sum = (field: string) => lines.reduce((total, line) => total + Number(line[field]), 0)
+        assert.deepStrictEqual([sum("messages"), sum("rows"), sum("deadLettered")], [200, 0, 200])
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("tries what a foreign key refuses again, all of it after one wait", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench({ errors: { maxAttempts: 3 } })
+        yield* bench.query(`CREATE TABLE customers (id int8 PRIMARY KEY);
+          ALTER TABLE orders ADD FOREIGN KEY (amount) REFERENCES customers`)
+        yield* bench.publish(0, 50, (id) => JSON.stringify({ id, amount: 7 }))
+        yield* startWriter({ config: bench.config })
+        yield* bench.drained(10) // one after the other they would wait for 28 s
+        assert.deepStrictEqual(yield* bench.outcomes, { rows: 0, distinct: 0, deadLetters: 50, covered: 50 })
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("says why a consumer sends nothing", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const manager = yield* Effect.promise(() => jetstreamManager(bench.connection))
+        yield* Effect.promise(() => manager.consumers.delete(bench.config.stream, bench.config.consumer))
+        yield* bench.createConsumer({ max_expires: nanos(1_000) })
+        const writer = yield* startWriter({ config: bench.config })
+        const line = yield* writer.logged("a refusal", ({ reason }) => reason === "ConsumerError")
+        assert.match(line.message, /refuses pull requests: 409 Exceeded MaxRequestExpires of 1s/)
+        assert.deepInclude(yield* writer.get("/readyz"), { status: 503 })
       }).pipe(Effect.scoped)
     )
 

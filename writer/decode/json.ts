@@ -115,14 +115,14 @@ export const parseJson = (text: string): Decoded => {
 export const decodeJson = (bytes: Uint8Array): Decoded => parseJson(decodeUtf8Document(bytes))
 
 /**
- * The JSON of `bytes` with every number as the text that was written, for columns that keep more digits than a double;
- * `undefined` when no number has so many, or when the bytes are no JSON.
+ * The JSON of `bytes` with every number within the range of a double as the text that was written, for columns that keep more
+ * digits than a double; `undefined` when no number has so many, or when the bytes are no JSON.
  */
 export const decodeNumbersAsText = (bytes: Uint8Array): JsonValue | undefined => {
   const text = decodeUtf8Document(bytes)
   if (!someLongRun(text, () => true)) return undefined
   try {
-    return parse(withStorableEscapes(text), (_key, value, leaf) => (typeof value === "number" ? leaf.source : value))
+    return parse(withStorableEscapes(text), (_key, value, leaf) => (Number.isFinite(value) ? leaf.source : value))
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 import type { JsonValue, Micros } from "../tables/table.ts"
+import { writtenInteger } from "./values.ts"
 
 /** 0001-01-01T00:00:00Z. */
 const firstSecond = -62_135_596_800
@@ -63,7 +64,7 @@ const fromNumber = (n: number): Micros | undefined => {
   if (n <= 0) return undefined
   if (n < 1e11) return instant(n, 0, 0)
   if (n < 1e14) return instant(Math.floor(n / 1000), (n % 1000) * 1000, 0)
-  return Number.isSafeInteger(n) ? n : fromBigint(BigInt(n))
+  return Number.isSafeInteger(n) ? n : fromBigint(writtenInteger(n))
 }
 
 /** Value of a decimal digit, `NaN` for anything else, which makes every comparison with it false. */

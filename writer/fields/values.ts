@@ -39,6 +39,9 @@ export const plainDecimal = (text: string): string => {
 /** Shortest decimal text that reads back as the same double; integers with all their digits. `n` is finite. */
 export const numberText = (n: number): string => (Math.abs(n) < 1e21 ? String(n) : plainDecimal(String(n)))
 
+/** Integer of a whole double beyond ±2^53: that of its shortest text, which is what was written. */
+export const writtenInteger = (n: number): bigint => BigInt(numberText(n))
+
 /** Text of any value: scalars as they read, objects and arrays as compact JSON, null for blank text and for null. */
 export const text = (value: Maybe): string | null => {
   if (typeof value === "string") return isBlank(value) ? null : value
@@ -64,7 +67,7 @@ export const integer = (value: Maybe): number | bigint | null => {
   if (typeof value === "number") {
     if (!Number.isFinite(value)) return null
     const whole = Math.trunc(value)
-    return Number.isSafeInteger(whole) ? whole : BigInt(whole)
+    return Number.isSafeInteger(whole) ? whole : writtenInteger(whole)
   }
   if (typeof value !== "string") return null
   const [, sign, digits = ""] = integerText.exec(value) ?? []

@@ -209,6 +209,14 @@ describe("a message", () => {
     expect(processMessage(json, "s", '{"x":{"n":4}}').rows).toEqual([{ n: "4" }])
   })
 
+  it.each(['{"n":1e400}', '{"n":1e400,"other":12345678901234567890}'])(
+    "%s has no number for a numeric column",
+    (json) => {
+      const numeric = make({ columns: [{ name: "n", type: "numeric" }] })
+      expect(processMessage(numeric, "s", json).outcome).toEqual(deadLetter("invalid_field:n"))
+    }
+  )
+
   it("is taken on any subject but those to skip, and no envelope is opened", () => {
     const json = makeProcessor({ ...mapping({ columns }), skipSubjects: ["raw.>"] })
     expect(processMessage(json, "any", { a: 1 }).rows).toEqual([{ a: 1 }])

@@ -98,7 +98,7 @@ export const planBatch = (
     if (data.length === 0) continue
     steps.push(
       { sql: lockStatement(table, schema), part: "Lock", table: i },
-      { sql: shapeStatement(target.shapes[i]!), part: "Shape", table: i }
+      { sql: shapeStatement(table, schema, target.shapes[i]!), part: "Shape", table: i }
     )
     if (!staged.has(i)) {
       steps.push({ sql: copyStatement(table, schema), part: "Copy", table: i, data: withFrame(data) })

@@ -4,6 +4,7 @@ import { type FoundTable, tableProblems } from "../tables/check.ts"
 import type { Table } from "../tables/table.ts"
 import { type DatabaseError, DatabaseMisconfigured, DatabaseUnavailable } from "./errors.ts"
 import { storeTables } from "./schema.ts"
+import { literal, qualified } from "./sql.ts"
 
 /** What the database's catalogs say: the server, and the tables as they are. */
 
@@ -65,7 +66,7 @@ export const readServer = (session: Session): Effect.Effect<ServerFacts, Postgre
 const columnsHash = "sum(hashtextextended(attname::text, atttypid::int8))"
 
 const tables = `\
-SELECT n.nspname AS schema, c.relname AS name, c.oid::text AS oid,
+SELECT n.nspname AS schema, c.relname AS name,
   (SELECT ${columnsHash} FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)::text AS hash,
   (SELECT json_agg(json_build_object(
       'name', a.attname,
@@ -84,16 +85,19 @@ JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name AND c.relk
 
 /** What a table looked like when it was found to fit. */
 export interface Shape {
-  readonly oid: string
   readonly hash: string
 }
 
 /**
  * Fails with 22012 (division by zero) when the table has other columns than when it was checked: binary COPY would store
  * nonsense in a column of another type. To be run with the table locked, which keeps the columns as they are until commit.
+ * Looks the table up by its name, as COPY does: another one may have taken it.
+ *
+ * @param schema of tables that name none
  */
-export const shapeStatement = ({ oid, hash }: Shape): string =>
-  `SELECT 1 / (${columnsHash} = ${hash})::int FROM pg_attribute WHERE attrelid = ${oid} AND attnum > 0`
+export const shapeStatement = (table: Table, schema: string, { hash }: Shape): string =>
+  `SELECT 1 / (${columnsHash} = ${hash})::int FROM pg_attribute ` +
+  `WHERE attrelid = ${literal(qualified(table.schema ?? schema, table.name))}::regclass AND attnum > 0`
 
 interface Name {
   readonly schema: string
@@ -109,10 +113,7 @@ const readTables = (
 ): Effect.Effect<(name: Name) => (FoundTable & Shape) | undefined, PostgresFailure> =>
   Effect.map(session.query(tables, [names.map(({ schema }) => schema), names.map(({ name }) => name)]), (rows) => {
     const found = new Map<string, FoundTable & Shape>(
-      rows.map((row) => [
-        keyOf(row),
-        { columns: row.columns, uniqueKeys: row.unique_keys, oid: row.oid, hash: row.hash }
-      ])
+      rows.map((row) => [keyOf(row), { columns: row.columns, uniqueKeys: row.unique_keys, hash: row.hash }])
     )
     return (name) => found.get(keyOf(name))
   })

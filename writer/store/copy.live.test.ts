@@ -145,7 +145,7 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
         {
           schema: "public",
           tables: [everyType],
-          shapes: [{ oid: "0", hash: "0" }],
+          shapes: [{ hash: "0" }],
           timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 },
           writer: 1
         },

@@ -228,7 +228,22 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
           "events ALTER id TYPE int8 USING 0",
           "column events.id is timestamp with time zone, wanted bigint"
         ],
-        ["events ADD needed int NOT NULL", "events DROP needed", "columns events.needed are NOT NULL without a default"]
+        [
+          "events ADD needed int NOT NULL",
+          "events DROP needed",
+          "columns events.needed are NOT NULL without a default"
+        ],
+        // Other tables of that name.
+        [
+          "events RENAME TO older; CREATE TABLE events (id timestamptz NOT NULL, extra jsonb)",
+          "older ADD more text; DROP TABLE events; ALTER TABLE older RENAME TO events",
+          "column events.id is timestamp with time zone, wanted bigint"
+        ],
+        [
+          "events DROP extra; DROP TABLE events; CREATE TABLE events (id text NOT NULL, extra jsonb)",
+          "events ALTER id TYPE int8 USING 0",
+          "column events.id is text, wanted bigint"
+        ]
       ]
       for (const [change, repair, found] of changes) {
         yield* session.query(`ALTER TABLE ${change}`)

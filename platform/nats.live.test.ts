@@ -1,0 +1,53 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { type NatsServer, startNats, tempDirectory } from "../testing/servers.ts"
+import { connectNats } from "./nats.ts"
+
+const users = (password: string) => [`authorization { users: [{ user: writer, password: ${password} }] }`]
+
+/** A nats-server that knows one user. */
+class GuardedServer extends Context.Service<GuardedServer, { readonly nats: NatsServer; readonly folder: string }>()(
+  "test/GuardedServer"
+) {
+  static readonly layer = Layer.effect(
+    GuardedServer,
+    Effect.all({ nats: startNats({ config: users("first") }), folder: tempDirectory("eventstream-passwords-") })
+  )
+}
+
+const settings = { name: "test", hosts: new Map() }
+
+describe("connectNats", () => {
+  layer(GuardedServer.layer, { excludeTestServices: true })((it) => {
+    it.effect("takes the password of the moment, also when it comes back by itself", () =>
+      Effect.gen(function* () {
+        const { nats, folder } = yield* GuardedServer
+        const passwordFile = join(folder, "password")
+        writeFileSync(passwordFile, "first\n")
+        const connection = yield* connectNats({ servers: [nats.url], user: "writer", passwordFile }, settings)
+        const back = Effect.promise(async () => {
+          for await (const { type } of connection.status()) if (type === "reconnect") return
+        })
+        writeFileSync(passwordFile, "second\n")
+        writeFileSync(join(nats.storeDirectory, "..", `nats-${nats.port}.conf`), users("second").join("\n"))
+        nats.process.kill("SIGHUP") // reads its users again, and closes connections of those that changed
+        yield* back.pipe(Effect.timeout("20 seconds"))
+        yield* Effect.promise(() => connection.flush())
+      })
+    )
+
+    it.effect("fails with what keeps it from logging in", () =>
+      Effect.gen(function* () {
+        const { nats, folder } = yield* GuardedServer
+        const connect = (passwordFile: string) =>
+          Effect.flip(connectNats({ servers: [nats.url], user: "writer", passwordFile }, settings))
+        assert.include((yield* connect(join(folder, "none"))).message, "ENOENT")
+        const wrong = join(folder, "wrong")
+        writeFileSync(wrong, "wrong")
+        assert.match((yield* connect(wrong)).message, /Authorization Violation/)
+      })
+    )
+  })
+})
