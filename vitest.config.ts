@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config"
 // (`*.live.test.ts`), and those with a real Kubernetes API server (`*.kube.test.ts`), started once for all of them.
 export default defineConfig({
   test: {
-    reporters: process.env["CI"] ? ["default", "./testing/reporter.ts"] : ["default", "./testing/reporter.ts"],
+    reporters: ["default", "./testing/reporter.ts"],
     pool: "forks",
     maxWorkers: 2,
     projects: [

@@ -1,12 +1,17 @@
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 
-const config = Flag.String("config").pipe(Flag.withDescription("JSON file with the writer's configuration."))
+const config = Flag.String("config").pipe(
+  Flag.withDescription(
+    "JSON file with the writer's configuration. Unset: the variables EVENT_WRITER_*, as for writer."
+  ),
+  Flag.optional
+)
 
 export const command = Command.make("migrate", { config }, ({ config }) =>
   Effect.gen(function* () {
     const { launchMigrate } = yield* Effect.promise(() => import("../writer/migrate.ts"))
-    yield* launchMigrate({ config, environment: process.env })
+    yield* launchMigrate({ config: Option.getOrUndefined(config), environment: process.env })
   })
 ).pipe(
   Command.withDescription(

@@ -37,9 +37,6 @@ export class NatsUnavailable extends Schema.TaggedError<NatsUnavailable>()("Nats
   override get message() {
     return `wanted a connection to NATS at ${this.servers.join(", ")}, found: ${this.detail}`
   }
-  get isRetryable() {
-    return true
-  }
 }
 
 /** The client's two silent TLS failures, as a sentence that names the setting to change. */
@@ -82,13 +79,13 @@ const authenticator = (options: NatsOptions): Authenticator | undefined => {
 
 /**
  * A connection that lives as long as the scope and reconnects for ever (the client profile: pings every 5 s, at most 2 lost).
- * Fails only when the first connect fails; `waitOnFirst` retries that too.
+ * Fails only when the first connect fails.
  *
  * @param name shown by `nats server report connections`
  */
 export const connectNats = (
   options: NatsOptions,
-  settings: { readonly name: string; readonly hosts: HostMap; readonly waitOnFirst?: boolean }
+  settings: { readonly name: string; readonly hosts: HostMap }
 ): Effect.Effect<NatsConnection, NatsUnavailable, Scope.Scope> => {
   const servers = options.servers.map((url) => mapUrl(url, settings.hosts))
   const tls = tlsOptions(options)
@@ -104,7 +101,6 @@ export const connectNats = (
           pingInterval: 5_000,
           maxPingOut: 2,
           maxReconnectAttempts: -1,
-          waitOnFirstConnect: settings.waitOnFirst ?? false,
           // Without it two equal refusals close the connection for good, even after the permission is back (measured).
           ignoreAuthErrorAbort: true,
           ignoreClusterUpdates: true,

@@ -44,8 +44,6 @@ export interface Script {
 
 /** A connection. Requests are to be made one after another. */
 export interface Session {
-  /** Process id of the server's side; behind a connection pooler, of the pooler's. */
-  readonly processId: number
   /** Without values: may hold several statements, and gives the rows of the last one. */
   readonly query: (text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<any>, PostgresFailure>
   /** The row counts of the statements (0 where there is none), in order. */
@@ -56,7 +54,6 @@ export interface ConnectOptions {
   /** Shown in pg_stat_activity; cut by the server at 63 bytes. */
   readonly applicationName: string
   readonly hosts: HostMap
-  readonly connectTimeoutMillis?: number
   /** Longest time for any one request, after which the connection is given up; the server's own timeouts should come first. */
   readonly requestTimeoutMillis: number
 }
@@ -116,6 +113,8 @@ const tlsOptions = (tls: PostgresSettings["tls"]): ClientConfig["ssl"] => {
 
 /** Data is cut into messages of this size, so that the server works on the first while the last is still under way. */
 const copyMessageBytes = 256 * 1024
+
+const connectTimeoutMillis = 10_000
 
 /** CopyDone. Source: PostgreSQL's message formats. */
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4])
@@ -191,7 +190,6 @@ const session = (client: Client, requestTimeoutMillis: number): Session => {
       })
     )
   return {
-    processId: (client as unknown as { readonly processID: number }).processID,
     query: (text, values) =>
       request<ReadonlyArray<any>>((resume) => {
         client.query(text, values === undefined ? [] : [...values], (error, result: unknown) => {
@@ -245,7 +243,7 @@ export const connectPostgres = (
           },
           ssl: tlsOptions(tls),
           application_name: settings.applicationName,
-          connectionTimeoutMillis: settings.connectTimeoutMillis ?? 10_000,
+          connectionTimeoutMillis: connectTimeoutMillis,
           keepAlive: true
         })
         client.on("error", onLost)

@@ -12,13 +12,12 @@ mkdir -p "$BIN/.stamp"
 BIN=$(cd "$BIN" && pwd)
 export GOWORK=off GOFLAGS=-buildvcs=false CGO_ENABLED=0
 
-command -v go >/dev/null || { echo "tools/build.sh: wanted Go 1.26 or newer on PATH, found none; install Go and run again" >&2; exit 1; }
-
 pinned() { awk -v module="$2" '$1 == "require" && $2 == module {print $3} $1 == module {print $2}' "$here/$1/go.mod" | head -1; }
 
 # build NAME FOLDER PACKAGE VERSION LDFLAGS TAGS
 build() {
   local name=$1 folder=$2 package=$3 version=$4 ldflags=$5 tags=$6 stamp started
+  command -v go >/dev/null || { echo "tools/build.sh: wanted Go 1.26 or newer on PATH to build $name, found none; install Go and run again" >&2; exit 1; }
   stamp="$version|$ldflags|$tags|$(go env GOVERSION)"
   if [ -x "$BIN/$name" ] && [ "$(cat "$BIN/.stamp/$name" 2>/dev/null)" = "$stamp" ]; then return; fi
   started=$SECONDS

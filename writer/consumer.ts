@@ -18,8 +18,6 @@ export interface ConsumerDescription {
   /** Limits of one pull request that the consumer sets; undefined where it sets none. */
   readonly maxRequestMessages: number | undefined
   readonly maxRequestBytes: number | undefined
-  /** The filter as one text, the same for the same filter. */
-  readonly filter: string
 }
 
 /** The consumer can't be described now. */
@@ -51,8 +49,6 @@ const ConsumerInfo = Schema.Struct({
     ack_wait: Schema.optionalKey(Schema.Number),
     max_batch: Schema.optionalKey(Schema.Number),
     max_bytes: Schema.optionalKey(Schema.Number),
-    filter_subject: Schema.optionalKey(Schema.String),
-    filter_subjects: Schema.optionalKey(Schema.Array(Schema.String)),
     metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   }),
   delivered: Schema.Struct({ consumer_seq: Schema.Number, stream_seq: Schema.Number }),
@@ -144,7 +140,6 @@ export const describeConsumer = Effect.fnUntraced(function* (
     ackFloor: info.ack_floor.stream_seq,
     ackWaitMillis: (config.ack_wait ?? 30e9) / 1e6,
     maxRequestMessages: positive(config.max_batch),
-    maxRequestBytes: positive(config.max_bytes),
-    filter: [config.filter_subject ?? [], config.filter_subjects ?? []].flat().toSorted().join(" ")
+    maxRequestBytes: positive(config.max_bytes)
   }
 })

@@ -55,7 +55,11 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     covered: counter("messages_covered", "Messages that turned out to have their outcome already, and were acked."),
     deadLettered: counter("messages_dead_lettered", "Dead letters committed.", "reason"),
     dropped: counter("messages_dropped", "Messages dropped on purpose.", "reason"),
-    acks: counter("acks", "Acknowledgements published.", "kind"),
+    acks: counter(
+      "acks",
+      "Acknowledgements published: ack, progress (still being worked on), nak (given back).",
+      "kind"
+    ),
     batchMessages: histogram(
       "batch_size_messages",
       "Messages of a transaction.",
@@ -64,7 +68,7 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     batchBytes: histogram("batch_bytes", "Payload bytes of a batch.", [1e3, 1e4, 1e5, 1e6, 4e6, 16e6, 64e6]),
     batchSeconds: histogram(
       "batch_duration_seconds",
-      "Time of a batch by stage: collect (first message to hand-over), write (first attempt to commit), ack.",
+      "Time by stage: collect (a batch's first message to hand-over), write (a transaction that committed), ack (its acks).",
       [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       "stage"
     ),
@@ -78,7 +82,7 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     natsConnected: gauge("nats_connected", "1 while connected to NATS."),
     natsDisconnects: counter("nats_disconnects", "Connections to NATS lost."),
     natsReconnects: counter("nats_reconnects", "Connections to NATS restored."),
-    lastCommit: gauge("last_commit_timestamp_seconds", "Time of the last commit.")
+    lastCommit: gauge("last_commit_timestamp_seconds", "Time of the lane's last commit that this writer knows of.")
   }
 }
 

@@ -1,8 +1,9 @@
 import { Effect, Runtime, Schema } from "effect"
 import { parseHosts } from "../platform/hosts.ts"
 import { layer as logLayer, logFatal } from "../platform/log.ts"
+import type { WriterConfig } from "./config.ts"
 import { readConfigFile } from "./config-file.ts"
-import type { Environment } from "./environment.ts"
+import { type Environment, readEnvironment } from "./environment.ts"
 import { makeProcessor } from "./processors/index.ts"
 import { migrate } from "./store/migrate.ts"
 
@@ -14,10 +15,13 @@ export class MigrateFailed extends Schema.TaggedError<MigrateFailed>()("MigrateF
 const fail = (reason: string) => (error: { readonly message: string }) =>
   logFatal(reason, error.message).pipe(Effect.andThen(Effect.fail(new MigrateFailed({ reason }))))
 
-/** The command `migrate`: brings the database to what the writer of this configuration needs. */
-export const launchMigrate = (options: { readonly config: string; readonly environment: Environment }) =>
+/** The command `migrate`: brings the database to what the writer of this configuration, a file's or the environment's, needs. */
+export const launchMigrate = (options: { readonly config: string | undefined; readonly environment: Environment }) =>
   Effect.gen(function* () {
-    const config = yield* readConfigFile(options.config).pipe(Effect.catch(fail("InvalidConfiguration")))
+    const { config: file, environment } = options
+    const read: Effect.Effect<WriterConfig, { readonly message: string }> =
+      file === undefined ? readEnvironment(environment) : readConfigFile(file)
+    const config = yield* read.pipe(Effect.catch(fail("InvalidConfiguration")))
     const { postgres, schema, ddl } = config.target
     const processor = yield* Effect.try({
       try: () => makeProcessor(config.processor, config.target),
@@ -28,7 +32,7 @@ export const launchMigrate = (options: { readonly config: string; readonly envir
       schema,
       tables: processor.tables,
       ddl,
-      hosts: parseHosts(options.environment["EVENTSTREAM_HOSTS"])
+      hosts: parseHosts(environment["EVENTSTREAM_HOSTS"])
     }).pipe(Effect.catch((error) => fail(error.reason)(error)))
     yield* tables.length === 0
       ? Effect.logInfo("tables are as they should be", { server })

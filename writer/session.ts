@@ -41,7 +41,7 @@ const requestsPerBatch = 2
 
 /** Looks at stream and consumer, and opens the lane of what is there now. */
 const prepare = Effect.fnUntraced(function* (context: SessionContext) {
-  const { connection, config, processor, store, progress } = context
+  const { connection, config, processor, store, progress, metrics } = context
   const { eventStream, stream, consumer, target } = config
   const found = yield* describeConsumer(connection, { stream, consumer, domain: config.nats.jetstreamDomain })
   const incarnation = incarnationOf(stream, found.streamCreated)
@@ -57,7 +57,9 @@ const prepare = Effect.fnUntraced(function* (context: SessionContext) {
     consumerUsed: found.used
   })
   progress.set({ lane: lane.id, database: lane.database, server: lane.server })
-  progress.totals(yield* store.totals(lane))
+  const totals = yield* store.totals(lane)
+  progress.totals(totals)
+  if (totals.lastWriteTime !== null) metrics.lastCommit.set(totals.lastWriteTime.getTime() / 1e3)
   return { found, lane }
 })
 
@@ -86,7 +88,8 @@ export const runSession = Effect.fnUntraced(function* (
     },
     deliver: (message) => collector.add(message),
     // While the database fails, the backlog grows in the stream and not here.
-    room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 })
+    room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 }),
+    acknowledging: (kind, count) => metrics.acks.inc({ kind }, count)
   })
   const collector = makeCollector(processor, batch, source.expecting)
   const upkeep = makeUpkeep({ connection, config, store, lane, progress })

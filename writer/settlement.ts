@@ -165,7 +165,6 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
       die()
     }
     source.ack(deliveries, 0, deliveries.length)
-    metrics.acks.inc({ kind: "ack" }, deliveries.length)
     const confirmed = source.flush.pipe(Effect.andThen(Effect.sync(() => observe("ack", startedAt))))
     confirmation = yield* Effect.forkChild(Effect.ignore(confirmed))
   })

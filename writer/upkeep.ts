@@ -32,8 +32,8 @@ export const makeUpkeep = (context: {
 
   const refresh = Effect.gen(function* () {
     if (!progress.takeNews()) return
-    const { lastSequence, filter } = yield* describe
-    progress.set({ lowestUncovered: yield* store.lowestUncovered(lane, { lastSequence, filter }) })
+    const { lastSequence } = yield* describe
+    progress.set({ lowestUncovered: yield* store.lowestUncovered(lane, lastSequence) })
     progress.totals(yield* store.totals(lane))
   }).pipe(
     Effect.onError(() => Effect.sync(progress.keepNews)), // also when nobody waits for it any longer

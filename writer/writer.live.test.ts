@@ -3,7 +3,8 @@ import { jetstreamManager } from "@nats-io/jetstream"
 import { nanos } from "@nats-io/transport-node"
 import { Effect, Schema } from "effect"
 import { startProxy } from "../testing/proxy.ts"
-import { makeBench, Servers } from "../testing/writer-bench.ts"
+import { startNats } from "../testing/servers.ts"
+import { connectTo, makeBench, Servers } from "../testing/writer-bench.ts"
 import { startWriter } from "../testing/writer-process.ts"
 import { WriterStatus } from "./config.ts"
 
@@ -129,6 +130,32 @@ describe("writer", () => {
         const line = yield* writer.logged("a refusal", ({ reason }) => reason === "ConsumerError")
         assert.match(line.message, /refuses pull requests: 409 Exceeded MaxRequestExpires of 1s/)
         assert.deepInclude(yield* writer.get("/readyz"), { status: 503 })
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("goes on when it may not answer who asks for its status", () =>
+      Effect.gen(function* () {
+        const { postgres } = yield* Servers
+        const writerUser = `{ user: writer, password: writer, permissions: { publish: "$JS.>", subscribe: ">" } }`
+        const config = [
+          "no_auth_user: test",
+          `authorization { users: [{ user: test, password: test }, ${writerUser}] }`
+        ]
+        const nats = yield* startNats({ config })
+        const connection = yield* connectTo(nats.url)
+        const bench = yield* makeBench().pipe(Effect.provideService(Servers, { nats, postgres, connection }))
+        const login = { user: "writer", password: "writer" }
+        const writer = yield* startWriter({ config: { ...bench.config, nats: { ...bench.config.nats, ...login } } })
+        yield* writer.writing
+        const { namespace, name } = bench.config.eventStream
+        const asked = Effect.tryPromise(() =>
+          connection.request(`status.${namespace}.${name}`, undefined, { timeout: 500 })
+        )
+        assert.strictEqual((yield* Effect.exit(asked))._tag, "Failure")
+        yield* bench.publish(0, 100)
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(100))
+        assert.isUndefined(writer.lines().find(({ reason }) => reason === "PermissionDenied"))
       }).pipe(Effect.scoped)
     )
 

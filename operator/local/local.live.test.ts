@@ -65,6 +65,15 @@ const cases: ReadonlyArray<Case> = [
       writeFileSync(join(folder, "data", "postgres", "PG_VERSION"), "99\n")
       return ["-f", quickstart, ...data(folder)]
     }
+  ],
+  [
+    "a data folder in which nothing can be made",
+    /^eventstream: wanted to write in the data folder .*, found: Error: .*; give another folder with --data$/m,
+    (folder) => {
+      mkdirSync(join(folder, "data"))
+      writeFileSync(join(folder, "data", "processes"), "")
+      return ["-f", quickstart, ...data(folder)]
+    }
   ]
 ]
 

@@ -14,6 +14,16 @@ export class DataFolderInUse extends Schema.TaggedError<DataFolderInUse>()("Data
   }
 }
 
+/** Nothing can be made in the data folder. */
+export class DataFolderUnusable extends Schema.TaggedError<DataFolderUnusable>()("DataFolderUnusable", {
+  folder: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `wanted to write in the data folder ${this.folder}, found: ${this.detail}; give another folder with --data`
+  }
+}
+
 export interface Processes {
   /** To be called in the moment a process was spawned, as the leader of its own group. */
   readonly add: (process: Omit<Listed, "started">) => void
@@ -45,7 +55,10 @@ const takeLock = Effect.fnUntraced(function* (dataFolder: string, folder: string
  */
 export const openProcesses = Effect.fnUntraced(function* (dataFolder: string, onLeftovers: (count: number) => void) {
   const folder = join(dataFolder, "processes")
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  yield* Effect.try({
+    try: () => mkdirSync(folder, { recursive: true, mode: 0o700 }),
+    catch: (error) => new DataFolderUnusable({ folder: dataFolder, detail: String(error) })
+  })
   yield* Effect.acquireRelease(takeLock(dataFolder, folder), (lock) => Effect.sync(lock.release))
   const leftovers = yield* Effect.promise(() => stopListed(folder))
   if (leftovers > 0) onLeftovers(leftovers)

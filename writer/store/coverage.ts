@@ -151,8 +151,11 @@ export const resolveCoverage = (
 const windowSize = 16 * blockSize
 
 const searchStart = (schema: string) => `\
-SELECT greatest(start_seq, pruned_to, CASE WHEN settled_filter = $2 THEN settled_to + 1 END, 1) AS start
-FROM ${qualified(schema, laneTable)} WHERE id = $1`
+SELECT greatest(start_seq, pruned_to, settled_to + 1) AS start, rollbacks FROM ${qualified(schema, laneTable)} WHERE id = $1`
+
+/** Only under the same `rollbacks`: otherwise records below may have been set aside meanwhile. */
+const settle = (schema: string) =>
+  `UPDATE ${qualified(schema, laneTable)} SET settled_to = greatest(settled_to, $2) WHERE id = $1 AND rollbacks = $3`
 
 const firstGap = (schema: string) => `\
 SELECT min(lower(gap)) AS gap FROM (
@@ -161,19 +164,25 @@ SELECT min(lower(gap)) AS gap FROM (
   WHERE lane = $1 AND set_aside_at IS NULL AND seqs && int8range($2, $3) AND run && int8range($2, $3)
 ) gaps`
 
-/** The lowest sequence without an outcome, `lastSequence + 1` when there is none up to there. */
+/**
+ * The lowest sequence without an outcome, `lastSequence + 1` when there is none up to there. After a long search the lane's row
+ * notes how far it came, for the next one.
+ */
 export const lowestUncovered = (
   session: Session,
   schema: string,
   lane: number,
-  stream: { readonly lastSequence: number; readonly filter: string }
+  lastSequence: number
 ): Effect.Effect<number, PostgresFailure> =>
   Effect.gen(function* () {
-    const end = stream.lastSequence + 1
-    const [head] = yield* session.query(searchStart(schema), [lane, stream.filter])
-    for (let from = Number(head?.start ?? 1); from < end; from += windowSize) {
+    const end = lastSequence + 1
+    const [head] = yield* session.query(searchStart(schema), [lane])
+    const start = Number(head?.start ?? 1)
+    let lowest = end
+    for (let from = start; from < lowest; from += windowSize) {
       const [row] = yield* session.query(firstGap(schema), [lane, from, Math.min(from + windowSize, end)])
-      if (row.gap !== null) return Number(row.gap)
+      if (row.gap !== null) lowest = Number(row.gap)
     }
-    return end
+    if (lowest - start > windowSize) yield* session.query(settle(schema), [lane, lowest - 1, head.rollbacks])
+    return lowest
   })

@@ -17,9 +17,6 @@ export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>
   override get message() {
     return `wanted the database to answer, found: ${this.detail}`
   }
-  get isRetryable() {
-    return true
-  }
 }
 
 /** Nothing can be written until a person changes something; never a reason for a dead letter. */
@@ -31,9 +28,6 @@ export class DatabaseMisconfigured extends Schema.TaggedError<DatabaseMisconfigu
 }) {
   override get message() {
     return this.detail
-  }
-  get isRetryable() {
-    return false
   }
 }
 
@@ -52,9 +46,6 @@ export class RowRefused extends Schema.TaggedError<RowRefused>()("RowRefused", {
   override get message() {
     return `the database refused a row: ${this.sqlstate} ${this.detail}`
   }
-  get isRetryable() {
-    return this.mayPass
-  }
 }
 
 /** Something of the batch has an outcome already, or the lane's head row changed. Nothing was written: read coverage again. */
@@ -63,9 +54,6 @@ export class LedgerConflict extends Schema.TaggedError<LedgerConflict>()("Ledger
 }) {
   override get message() {
     return `a message of the batch already has an outcome in lane ${this.lane}`
-  }
-  get isRetryable() {
-    return true
   }
 }
 
@@ -80,9 +68,6 @@ export class LaneMissing extends Schema.TaggedError<LaneMissing>()("LaneMissing"
       `wanted the lane of ${this.namespace}/${this.name} (stream incarnation ${this.incarnation}) in eventstream_lane, found none, ` +
       `while its consumer was read before; a new consumer from the start policy is needed`
     )
-  }
-  get isRetryable() {
-    return false
   }
 }
 

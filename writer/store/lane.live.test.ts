@@ -32,7 +32,6 @@ const write = (store: Store["Service"], lane: Lane, messages: ReadonlyArray<Test
 }
 const coverage = (store: Store["Service"], lane: Lane, messages: ReadonlyArray<TestMessage>) =>
   store.covered(lane, batchOf([events], messages).deliveries)
-const stream = (lastSequence: number, filter = "events.>") => ({ lastSequence, filter })
 
 layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a lane", (it) => {
   it.effect("goes on with the object, and with another object of the same target; else there is a new one", () =>
@@ -167,22 +166,41 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
     Effect.gen(function* () {
       const { store } = yield* testStore([events])
       const lane = yield* store.open(openRequest())
-      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 1)
+      assert.equal(yield* store.lowestUncovered(lane, 10), 1)
       yield* write(
         store,
         lane,
         [1, 2, 4].map((seq) => message(seq))
       )
-      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 3)
-      yield* store.settle(lane, { sequence: 3, filter: "events.>" })
-      assert.equal(yield* store.lowestUncovered(lane, stream(10)), 5)
-      assert.equal(yield* store.lowestUncovered(lane, stream(10, "events.a.>")), 3)
-      assert.equal(yield* store.lowestUncovered(lane, stream(4)), 5)
-      const many = Array.from({ length: 3000 }, (_, i) => message(17 * blockSize - 1500 + i))
-      yield* write(store, lane, many)
-      yield* store.settle(lane, { sequence: 17 * blockSize - 1501, filter: "events.>" })
-      assert.equal(yield* store.lowestUncovered(lane, stream(20 * blockSize)), 17 * blockSize + 1500)
-      assert.equal(yield* store.lowestUncovered(lane, stream(17 * blockSize)), 17 * blockSize + 1)
+      assert.equal(yield* store.lowestUncovered(lane, 10), 3)
+      yield* write(store, lane, [message(3)])
+      assert.equal(yield* store.lowestUncovered(lane, 10), 5)
+      assert.equal(yield* store.lowestUncovered(lane, 4), 5)
+      assert.equal(yield* store.lowestUncovered(lane, 2), 3)
+    })
+  )
+
+  it.effect("looks for it from where the last search came to, unless the store was rolled back", () =>
+    Effect.gen(function* () {
+      const { session, store } = yield* testStore([events])
+      const lane = yield* store.open(openRequest())
+      const covered = 40 * blockSize
+      yield* session.query(
+        `INSERT INTO eventstream_ledger (lane, seqs, t_lo, t_hi, messages, rows, dead, dropped)
+         SELECT $1, int8multirange(int8range(greatest(block * ${blockSize}, 1), (block + 1) * ${blockSize})), 1, 2, 1, 1, 0, 0
+         FROM generate_series(0::int8, 39) block`,
+        [lane.id]
+      )
+      const settledTo = Effect.map(
+        session.query("SELECT settled_to::int FROM eventstream_lane"),
+        ([row]) => row.settled_to
+      )
+      assert.equal(yield* store.lowestUncovered(lane, covered + 5), covered)
+      assert.equal(yield* settledTo, covered - 1)
+      assert.equal(yield* store.lowestUncovered(lane, covered + 5), covered)
+      yield* coverage(store, lane, [message(7)]) // newer than the record of its number
+      assert.equal(yield* settledTo, 6)
+      assert.equal(yield* store.lowestUncovered(lane, covered + 5), 7)
     })
   )
 

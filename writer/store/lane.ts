@@ -13,7 +13,6 @@ interface StoredLane {
   readonly id: number
   readonly uid: string
   readonly fingerprint: string
-  readonly startSeq: number
   readonly rollbacks: number
   readonly database: string
   readonly timeline: number
@@ -24,13 +23,13 @@ interface StoredLane {
  * Whether a stored lane goes on. With the same uid it does whatever was edited; with another uid (deleted and applied again,
  * restored into a new cluster) only for the same target, so that a stream is never written twice into it.
  */
-export const goesOn = (
+const goesOn = (
   stored: Pick<StoredLane, "uid" | "fingerprint">,
   request: Pick<OpenRequest, "uid" | "fingerprint">
 ): boolean => stored.uid === request.uid || stored.fingerprint === request.fingerprint
 
 const newest = (schema: string) => `\
-SELECT id, uid, fingerprint, start_seq, rollbacks, database, timeline, schema_version FROM ${qualified(schema, laneTable)}
+SELECT id, uid, fingerprint, rollbacks, database, timeline, schema_version FROM ${qualified(schema, laneTable)}
 WHERE namespace = $1 AND name = $2 AND incarnation = $3 AND generation = 0 ORDER BY id DESC LIMIT 1`
 
 const take = (schema: string) => `\
@@ -68,7 +67,6 @@ export const openLane = (
         id: Number(row.id),
         uid: row.uid,
         fingerprint: row.fingerprint,
-        startSeq: Number(row.start_seq),
         rollbacks: Number(row.rollbacks),
         database: row.database,
         timeline: Number(row.timeline),
@@ -93,8 +91,7 @@ export const openLane = (
             isNew: false,
             database: server.database,
             databaseChanged,
-            server: server.product,
-            startSequence: stored.startSeq
+            server: server.product
           },
           rollbacks: stored.rollbacks
         }
@@ -119,8 +116,7 @@ export const openLane = (
           isNew: true,
           database: server.database,
           databaseChanged: false,
-          server: server.product,
-          startSequence: start.sequence
+          server: server.product
         },
         rollbacks: 0
       }

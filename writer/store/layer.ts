@@ -41,10 +41,6 @@ SELECT pruned_messages + coalesce(sum(messages), 0) AS messages, pruned_rows + c
 FROM ${qualified(schema, laneTable)} head LEFT JOIN ${qualified(schema, ledgerTable)} record ON record.lane = head.id
 WHERE head.id = $1 GROUP BY head.id`
 
-const settle = (schema: string) => `\
-UPDATE ${qualified(schema, laneTable)} SET settled_to = $2, settled_filter = $3
-WHERE id = $1 AND (settled_to < $2 OR settled_filter <> $3)`
-
 /** The store over PostgreSQL: one connection for batches, one for what must not wait for them. */
 export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: StoreOptions): Layer.Layer<Store> =>
   Layer.effect(
@@ -109,13 +105,8 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             )
           }),
 
-        lowestUncovered: (lane, stream) =>
-          translated(upkeep.use((session) => lowestUncovered(session, schema, lane.id, stream))),
-
-        settle: (lane, { sequence, filter }) =>
-          translated(upkeep.use((session) => session.query(settle(schema), [lane.id, sequence, filter]))).pipe(
-            Effect.asVoid
-          ),
+        lowestUncovered: (lane, lastSequence) =>
+          translated(upkeep.use((session) => lowestUncovered(session, schema, lane.id, lastSequence))),
 
         compact: (lane, stream) =>
           translated(upkeep.use((session) => compact(session, schema, timeouts, lane.id, stream))),

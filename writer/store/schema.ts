@@ -54,7 +54,6 @@ const laneColumns: Columns = {
   pruned_dropped: "int8 NOT NULL DEFAULT 0",
   pruned_committed_at: "timestamptz",
   settled_to: "int8 NOT NULL DEFAULT 0",
-  settled_filter: "text NOT NULL DEFAULT ''",
   compacted_to: "int8 NOT NULL DEFAULT 0",
   rollbacks: "int8 NOT NULL DEFAULT 0",
   database: "text NOT NULL",

@@ -33,7 +33,6 @@ export interface Lane {
   readonly databaseChanged: boolean
   /** Product and version, e.g. `PostgreSQL 18.4, TimescaleDB 2.19.3`. */
   readonly server: string
-  readonly startSequence: number
 }
 
 /**
@@ -95,19 +94,8 @@ export class Store extends Context.Service<
       batch: Batch,
       selected: ReadonlyArray<number>
     ) => Effect.Effect<Written, DatabaseError | RowRefused | LedgerConflict>
-    /**
-     * Lowest sequence without an outcome, at most `lastSequence + 1`; looked for above what `settle` noted for the same filter.
-     * Whether it matches the filter is not known here.
-     */
-    readonly lowestUncovered: (
-      lane: Lane,
-      stream: { readonly lastSequence: number; readonly filter: string }
-    ) => Effect.Effect<number, DatabaseError>
-    /** Notes that an audit found everything that matches `filter` (any text that is the same for the same filter) covered up to `sequence`. */
-    readonly settle: (
-      lane: Lane,
-      settled: { readonly sequence: number; readonly filter: string }
-    ) => Effect.Effect<void, DatabaseError>
+    /** Lowest sequence without an outcome, at most `lastSequence + 1`. Whether it matches the consumer's filter is not known here. */
+    readonly lowestUncovered: (lane: Lane, lastSequence: number) => Effect.Effect<number, DatabaseError>
     /**
      * Keeps the ledger small, some blocks per call: merges records below the ack floor, folds those below the stream's first
      * sequence into the head row. Coverage stays the same.
