@@ -311,7 +311,9 @@ export const startPostgres = Effect.fnUntraced(function* (options: PostgresOptio
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
   const [file, ...args] = [...prefix, join(bin, "postgres"), "-D", dataDirectory, "-p", String(port), ...flags]
   // SIGINT is the fast shutdown: sessions are ended, nothing is lost.
-  const started = yield* server(file!, args, /ready to accept connections/, options, identity, "SIGINT")
+  const started = yield* server(file!, args, /ready to accept connections/, options, identity, "SIGINT").pipe(
+    Effect.mapError(({ output }) => new ServerFailed({ command: "postgres", output }))
+  )
   const login = options.password === undefined ? "postgres" : `postgres:${encodeURIComponent(options.password)}`
   return { ...started, url: `postgres://${login}@127.0.0.1:${port}/postgres`, port } satisfies PostgresServer
 })
