@@ -1,5 +1,6 @@
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { withPassword } from "./local-postgres.ts"
 import { platformFlags, platformOptions, reported } from "../operator/local/flags.ts"
 
 const url = (name: string, pattern: RegExp, example: string, description: string) =>
@@ -7,7 +8,7 @@ const url = (name: string, pattern: RegExp, example: string, description: string
     Flag.withDescription(description),
     Flag.filter(
       (text) => pattern.test(text) && URL.canParse(text),
-      (text) => `a URL like ${example}, found ${JSON.stringify(text)}`
+      () => `a URL like ${example}`
     ),
     Flag.optional
   )
@@ -29,19 +30,29 @@ export const command = Command.make(
     postgres: url(
       "postgres",
       /^postgres(ql)?:/,
-      "postgresql://user:password@host:5432/database",
-      "Database to use instead of an own one."
+      "postgresql://user@host:5432/database",
+      "Database to use instead of an own one; its password comes from PGPASSWORD or --postgres-password-file."
+    ),
+    postgresPasswordFile: Flag.String("postgres-password-file").pipe(
+      Flag.withDescription("File with the password of --postgres."),
+      Flag.optional
     )
   },
-  Effect.fnUntraced(function* ({ file, more, nats, postgres, ...platform }) {
+  Effect.fnUntraced(function* ({ file, more, nats, postgres, postgresPasswordFile, ...platform }) {
     const { runLocal } = yield* Effect.promise(() => import("../operator/local/local.ts"))
+    const passwordFile = Option.getOrUndefined(postgresPasswordFile)
+    const database = Option.isNone(postgres)
+      ? Effect.succeed({})
+      : Effect.map(withPassword(postgres.value, passwordFile, process.env), (postgresUrl) => ({ postgresUrl }))
     yield* reported(
-      runLocal({
-        manifests: [...file, ...more],
-        ...platformOptions(platform),
-        ...(Option.isSome(nats) ? { natsUrl: nats.value } : {}),
-        ...(Option.isSome(postgres) ? { postgresUrl: postgres.value } : {})
-      })
+      Effect.flatMap(database, (postgresUrl) =>
+        runLocal({
+          manifests: [...file, ...more],
+          ...platformOptions(platform),
+          ...(Option.isSome(nats) ? { natsUrl: nats.value } : {}),
+          ...postgresUrl
+        })
+      )
     )
   })
 ).pipe(

@@ -35,10 +35,13 @@ const message = (seq: number, pending: number, text = "x", deliveryCount = 1) =>
 const sequences = ({ deliveries }: { readonly deliveries: ReadonlyArray<{ readonly seq: number }> }) =>
   deliveries.map(({ seq }) => seq)
 
+/** A source that was asked once. */
+const asked = (expecting: boolean) => ({ expecting: () => expecting, requests: () => 1 })
+
 describe("collector", () => {
   it.live("hands over at once when nothing waits behind the last message", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, { ...limits, maxLatencyMillis: 60_000 }, () => true)
+      const collector = makeCollector(processor, { ...limits, maxLatencyMillis: 60_000 }, asked(true))
       collector.add(message(1, 1))
       collector.add(message(2, 0))
       assert.deepStrictEqual(sequences(yield* collector.next), [1, 2])
@@ -47,7 +50,7 @@ describe("collector", () => {
 
   it.live("hands over at once when no request is open, so that nothing more can come", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, { ...limits, maxLatencyMillis: 60_000 }, () => false)
+      const collector = makeCollector(processor, { ...limits, maxLatencyMillis: 60_000 }, asked(false))
       collector.add(message(1, 500))
       assert.deepStrictEqual(sequences(yield* collector.next), [1])
     })
@@ -55,7 +58,7 @@ describe("collector", () => {
 
   it.live("waits for the batch to fill while more is on its way, but not longer than allowed", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, limits, () => true)
+      const collector = makeCollector(processor, limits, asked(true))
       collector.add(message(1, 500))
       const batch = yield* collector.next
       assert.deepStrictEqual(sequences(batch), [1])
@@ -65,7 +68,7 @@ describe("collector", () => {
 
   it.live("cuts batches by messages and by bytes, and a large message travels alone", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, limits, () => true)
+      const collector = makeCollector(processor, limits, asked(true))
       for (let seq = 1; seq <= 4; seq++) collector.add(message(seq, 9))
       collector.add(message(5, 9, "y".repeat(200)))
       collector.add(message(6, 0))
@@ -76,7 +79,7 @@ describe("collector", () => {
 
   it.live("knows how much it holds, until it is released", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, limits, () => true)
+      const collector = makeCollector(processor, limits, asked(true))
       assert.deepStrictEqual(collector.room(), { messages: 9, bytes: 300 })
       collector.add(message(1, 0))
       collector.add(message(2, 0, "x", 2))
@@ -93,7 +96,7 @@ describe("collector", () => {
 
   it.live("gives each message its place, with or without rows", () =>
     Effect.gen(function* () {
-      const collector = makeCollector(processor, { ...limits, maxMessages: 9 }, () => true)
+      const collector = makeCollector(processor, { ...limits, maxMessages: 9 }, asked(true))
       for (const [at, text] of ["x", "refuse", "throw", "misfit", "x"].entries()) {
         collector.add(message(at + 1, 4 - at, text))
       }

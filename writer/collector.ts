@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { Batch, Delivery, TableRows } from "./batch.ts"
 import type { PulledMessage } from "./delivery.ts"
 import type { Outcome, Processor } from "./processors/processor.ts"
+import type { Source } from "./source.ts"
 import { makeBatchEncoder } from "./store/copy.ts"
 
 /**
@@ -25,6 +26,8 @@ export interface CollectedBatch extends Batch {
   readonly since: number
   /** Messages that were delivered before, so that their outcome may be there already. */
   readonly redelivered: number
+  /** Pull requests that had been made when its last message came. */
+  readonly requests: number
 }
 
 export interface Collector {
@@ -52,8 +55,11 @@ const failed = (error: unknown): Outcome => ({
   detail: error instanceof Error ? error.message : String(error)
 })
 
-/** @param expecting whether messages that were asked for may still come */
-export const makeCollector = (processor: Processor, limits: CollectorLimits, expecting: () => boolean): Collector => {
+export const makeCollector = (
+  processor: Processor,
+  limits: CollectorLimits,
+  { expecting, requests }: Pick<Source, "expecting" | "requests">
+): Collector => {
   const { maxMessages, maxBytes, maxLatencyMillis } = limits
   const encoder = makeBatchEncoder(processor.tables)
   const full: Array<CollectedBatch> = []
@@ -83,7 +89,7 @@ export const makeCollector = (processor: Processor, limits: CollectorLimits, exp
 
   const seal = (): CollectedBatch => {
     const tables: ReadonlyArray<TableRows> = encoder.take()
-    const batch = { deliveries, outcomes, tables, bytes, since, redelivered }
+    const batch = { deliveries, outcomes, tables, bytes, since, redelivered, requests: requests() }
     deliveries = []
     outcomes = []
     bytes = 0

@@ -47,12 +47,15 @@ const ConsumerInfo = Schema.Struct({
     deliver_subject: Schema.optionalKey(Schema.String),
     ack_policy: Schema.optionalKey(Schema.String),
     ack_wait: Schema.optionalKey(Schema.Number),
+    max_deliver: Schema.optionalKey(Schema.Number),
+    headers_only: Schema.optionalKey(Schema.Boolean),
     max_batch: Schema.optionalKey(Schema.Number),
     max_bytes: Schema.optionalKey(Schema.Number),
     metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   }),
-  delivered: Schema.Struct({ consumer_seq: Schema.Number, stream_seq: Schema.Number }),
-  ack_floor: Schema.Struct({ stream_seq: Schema.Number })
+  delivered: Schema.Struct({ consumer_seq: Schema.Number }),
+  ack_floor: Schema.Struct({ stream_seq: Schema.Number }),
+  num_ack_pending: Schema.Number
 })
 type ConsumerInfo = typeof ConsumerInfo.Type
 
@@ -63,25 +66,42 @@ export const nanosOf = (time: string): bigint => {
   return BigInt(Date.parse(`${match[1]}${match[3]}`)) * 1_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"))
 }
 
-const startOf = ({ config, delivered }: ConsumerInfo): number => {
+const startOf = ({ config, ack_floor }: ConsumerInfo): number => {
   if (config.deliver_policy === "by_start_sequence") return config.opt_start_seq ?? 1
   if (config.deliver_policy === undefined || config.deliver_policy === "all") return 1
-  // The other policies are turned into a sequence when the consumer is made; before a first delivery it stands below it.
-  return delivered.stream_seq + 1
+  // The other policies are turned into a sequence when the consumer is made; before a first ack the floor stands below it.
+  return ack_floor.stream_seq + 1
 }
 
 /**
- * Whether a lane that begins with this consumer would miss messages: it has delivered some, or it was made to go on where an
- * earlier one of its EventStream had come to, in a lane that is another.
+ * Whether a lane that begins with this consumer would miss messages: it has delivered some and does not wait for the acks of all
+ * of them, or it was made to go on where an earlier one of its EventStream had come to, in a lane that is another.
  */
 export const wasUsed = ({
   config,
-  delivered
+  delivered,
+  num_ack_pending: pending
 }: {
   readonly config: Pick<ConsumerInfo["config"], "opt_start_seq" | "metadata">
-  readonly delivered: Pick<ConsumerInfo["delivered"], "consumer_seq">
+  readonly delivered: ConsumerInfo["delivered"]
+  readonly num_ack_pending: number
 }): boolean =>
-  delivered.consumer_seq > 0 || (config.opt_start_seq ?? 1) > Number(config.metadata?.[StartMark] ?? Infinity)
+  // Each delivery has a number; a message that waits for its ack and was delivered twice has two.
+  delivered.consumer_seq > pending || (config.opt_start_seq ?? 1) > Number(config.metadata?.[StartMark] ?? Infinity)
+
+/**
+ * What keeps every message of a consumer from getting an outcome; undefined when nothing does. With `max_deliver` a message that
+ * was delivered so often, e.g. while the database was away, stays in the stream and is silently delivered no more; with
+ * `headers_only` it comes without its payload. Source: NATS, consumer configuration.
+ */
+export const misfitOf = (config: Partial<ConsumerInfo["config"]>): string | undefined => {
+  if (config.deliver_subject !== undefined) return "a push consumer"
+  if (config.ack_policy !== "explicit") return `ack policy ${config.ack_policy ?? "none"}`
+  if ((config.max_deliver ?? -1) > 0)
+    return `max_deliver ${config.max_deliver}, after which messages are never delivered again`
+  if (config.headers_only) return "headers_only, which leaves out the payloads"
+  return undefined
+}
 
 const positive = (value: number | undefined) => (value !== undefined && value > 0 ? value : undefined)
 
@@ -109,25 +129,34 @@ const request = (connection: NatsConnection, subject: string, what: string) =>
 const decodeStream = Schema.decodeUnknownEffect(StreamInfo)
 const decodeConsumer = Schema.decodeUnknownEffect(ConsumerInfo)
 
+const apiOf = (domain: string | undefined) => `$JS.${domain === undefined ? "" : `${domain}.`}API`
+
+/** Asks JetStream for the stream; `created` is exactly as the server writes it. */
+export const describeStream = (
+  connection: NatsConnection,
+  { stream, domain }: { readonly stream: string; readonly domain: string | undefined }
+): Effect.Effect<typeof StreamInfo.Type, ConsumerUnavailable> =>
+  request(connection, `${apiOf(domain)}.STREAM.INFO.${stream}`, `stream ${stream}`).pipe(
+    Effect.flatMap((answer) => Effect.orDie(decodeStream(answer)))
+  )
+
 /** Asks JetStream for the consumer and its stream. */
 export const describeConsumer = Effect.fnUntraced(function* (
   connection: NatsConnection,
   options: { readonly stream: string; readonly consumer: string; readonly domain: string | undefined }
 ): Effect.fn.Return<ConsumerDescription, ConsumerUnavailable> {
   const { stream, consumer, domain } = options
-  const api = `$JS.${domain === undefined ? "" : `${domain}.`}API`
-  const streamInfo = yield* request(connection, `${api}.STREAM.INFO.${stream}`, `stream ${stream}`).pipe(
-    Effect.flatMap((answer) => Effect.orDie(decodeStream(answer)))
-  )
+  const streamInfo = yield* describeStream(connection, options)
   const what = `consumer ${consumer} of stream ${stream}`
-  const info = yield* request(connection, `${api}.CONSUMER.INFO.${stream}.${consumer}`, what).pipe(
+  const info = yield* request(connection, `${apiOf(domain)}.CONSUMER.INFO.${stream}.${consumer}`, what).pipe(
     Effect.flatMap((answer) => Effect.orDie(decodeConsumer(answer)))
   )
   const { config } = info
-  if (config.deliver_subject !== undefined || config.ack_policy !== "explicit") {
+  const misfit = misfitOf(config)
+  if (misfit !== undefined) {
     return yield* new ConsumerUnavailable({
       reason: "ConsumerMissing",
-      detail: `wanted ${what} as a pull consumer with explicit acks, found ${config.deliver_subject === undefined ? `ack policy ${config.ack_policy ?? "none"}` : "a push consumer"}; create another one`
+      detail: `wanted ${what} as a pull consumer with explicit acks, no max_deliver and whole messages, found ${misfit}; create another one`
     })
   }
   return {

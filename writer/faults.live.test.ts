@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { Effect, Exit, Scope } from "effect"
+import { incarnationOf } from "../platform/incarnation.ts"
 import { breakCommits, startProxy } from "../testing/proxy.ts"
 import { startNats, tempDirectory } from "../testing/servers.ts"
 import { type Bench, connectTo, makeBench, Servers } from "../testing/writer-bench.ts"
@@ -121,6 +122,32 @@ describe("one outcome per message", () => {
       }).pipe(Effect.scoped)
     )
 
+    it.effect("when the stream is deleted and made again after the writer looked and before it pulls", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench(small)
+        const { stream } = bench.config
+        const postgres = { ...bench.config.target.postgres, statementTimeoutMillis: 30_000, lockTimeoutMillis: 30_000 }
+        yield* bench.query("BEGIN; LOCK TABLE eventstream_lane")
+        const writer = yield* startWriter({ config: { ...bench.config, target: { postgres } } })
+        const blocked = "SELECT FROM pg_locks WHERE relation = 'eventstream_lane'::regclass AND NOT granted"
+        while ((yield* bench.query(blocked)).length === 0) yield* Effect.sleep("10 millis")
+        const manager = yield* Effect.promise(() => jetstreamManager(bench.connection))
+        const { subjects } = (yield* Effect.promise(() => manager.streams.info(stream))).config
+        yield* Effect.promise(() => manager.streams.delete(stream))
+        const { created } = yield* Effect.promise(() => manager.streams.add({ name: stream, subjects: [...subjects] }))
+        yield* bench.createConsumer()
+        yield* bench.publish(0, 300)
+        yield* bench.query("COMMIT")
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(300))
+        const lanes = yield* bench.query(
+          "SELECT DISTINCT incarnation FROM eventstream_lane JOIN eventstream_ledger ON lane = id"
+        )
+        assert.deepStrictEqual(lanes, [{ incarnation: incarnationOf(stream, created) }])
+        yield* writer.logged("another stream", ({ message }) => message.includes("was deleted and made again"))
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("when the connection to NATS falls silent without an end", () =>
       Effect.gen(function* () {
         const { nats } = yield* Servers
@@ -139,6 +166,7 @@ describe("one outcome per message", () => {
         yield* bench.publish(500, 1_000)
         const lost = yield* writer.logged("a lost connection", ({ reason }) => reason === "NatsUnreachable")
         assert.include(lost.message, "was lost")
+        assert.match((yield* writer.get("/metrics")).text, /nats_disconnects_total\{reason="stale",[^}]*\} 1\n/)
         yield* bench.drained()
         assert.deepStrictEqual(yield* bench.outcomes, all(1_000))
       }).pipe(Effect.scoped)
@@ -164,6 +192,24 @@ describe("one outcome per message", () => {
         yield* bench.publish(5_000, 6_000)
         yield* bench.drained()
         assert.deepStrictEqual(yield* bench.outcomes, all(6_000))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("stops soon while NATS is away", () =>
+      Effect.gen(function* () {
+        const { nats } = yield* Servers
+        const proxy = yield* startProxy(nats.port)
+        const bench = yield* makeBench(small)
+        const servers = [`nats://127.0.0.1:${proxy.port}`]
+        const writer = yield* startWriter({ config: { ...bench.config, nats: { servers } } })
+        yield* writer.writing
+        proxy.refuse(true)
+        proxy.cut()
+        yield* writer.logged("a lost connection", ({ reason }) => reason === "NatsUnreachable")
+        writer.signal("SIGTERM")
+        assert.deepStrictEqual(yield* writer.exit, { code: 0, signal: null })
+        const { millis } = yield* writer.logged("its end", ({ message }) => message === "stopped")
+        assert.isBelow(Number(millis), 5_000)
       }).pipe(Effect.scoped)
     )
   })

@@ -1,6 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client"
 import type { Batch } from "./batch.ts"
-import type { Written } from "./store/store.ts"
+import type { Outcome } from "./processors/processor.ts"
+import { deadLettersOf, droppedOf } from "./store/deadletter.ts"
+import type { WriteFailure } from "./settle.ts"
+import type { Store, Written } from "./store/store.ts"
 
 /** The writer's metrics; names and labels are those of the documentation, alerts and dashboards. */
 export interface WriterMetrics {
@@ -12,7 +15,8 @@ export interface WriterMetrics {
   readonly covered: Counter
   readonly deadLettered: Counter<"reason">
   readonly dropped: Counter<"reason">
-  readonly acks: Counter<"kind">
+  readonly failed: Counter<"reason">
+  readonly acks: Counter<"kind" | "result">
   readonly batchMessages: Histogram
   readonly batchBytes: Histogram
   readonly batchSeconds: Histogram<"stage">
@@ -20,15 +24,23 @@ export interface WriterMetrics {
   readonly databaseErrors: Counter<"class" | "retryable">
   readonly paused: Gauge<"reason">
   readonly natsConnected: Gauge
-  readonly natsDisconnects: Counter
+  readonly natsDisconnects: Counter<"reason">
   readonly natsReconnects: Counter
   readonly lastCommit: Gauge
 }
 
 const prefix = "eventstream_writer_"
 
-/** @param inFlight messages held now, asked for at each scrape */
-export const makeWriterMetrics = (registry: Registry, inFlight: () => number): WriterMetrics => {
+/** What is asked for at each scrape. */
+export interface Gauges {
+  /** Messages held now. */
+  readonly inFlight: () => number
+  readonly connections: Store["Service"]["connections"]
+  /** How long the writer has been stopping; 0 until it is asked to. */
+  readonly shutdownSeconds: () => number
+}
+
+export const makeWriterMetrics = (registry: Registry, gauges: Gauges): WriterMetrics => {
   const registers = [registry]
   const counter = <L extends string>(name: string, help: string, ...labelNames: ReadonlyArray<L>) =>
     new Counter<L>({ name: `${prefix}${name}_total`, help, labelNames, registers })
@@ -40,11 +52,19 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     buckets: Array<number>,
     ...labelNames: ReadonlyArray<L>
   ) => new Histogram<L>({ name: `${prefix}${name}`, help, buckets, labelNames, registers })
-  const held: Gauge = new Gauge({
-    name: `${prefix}in_flight_messages`,
-    help: "Messages pulled and not yet acked.",
+  const measured = (name: string, help: string, value: () => number) => {
+    const gauge: Gauge = new Gauge({ name: `${prefix}${name}`, help, registers, collect: () => gauge.set(value()) })
+  }
+  measured("in_flight_messages", "Messages pulled and not yet acked.", gauges.inFlight)
+  measured("shutdown_duration_seconds", "Time since the writer was asked to stop.", gauges.shutdownSeconds)
+  const pool: Gauge<"state"> = new Gauge({
+    name: `${prefix}database_pool_connections`,
+    help: "Database connections by state: idle, used; and requests that wait for one: waiting.",
+    labelNames: ["state"],
     registers,
-    collect: () => held.set(inFlight())
+    collect: () => {
+      for (const [state, count] of Object.entries(gauges.connections())) pool.set({ state }, count)
+    }
   })
   return {
     received: counter("messages_received", "Messages pulled, redeliveries included."),
@@ -54,11 +74,17 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     duplicate: counter("messages_duplicate", "Rows that met a stored row with the same key."),
     covered: counter("messages_covered", "Messages that turned out to have their outcome already, and were acked."),
     deadLettered: counter("messages_dead_lettered", "Dead letters committed.", "reason"),
-    dropped: counter("messages_dropped", "Messages dropped on purpose.", "reason"),
+    dropped: counter("messages_dropped", "Messages, or elements of them, dropped on purpose.", "reason"),
+    failed: counter(
+      "messages_failed",
+      "Messages that could not be written: as they are (decode, schema, constraint), or now (database, timeout; at every attempt).",
+      "reason"
+    ),
     acks: counter(
       "acks",
-      "Acknowledgements published: ack, progress (still being worked on), nak (given back).",
-      "kind"
+      "Acknowledgements: ack, progress (still being worked on), nak (given back); sent, or unsent because the connection was closed.",
+      "kind",
+      "result"
     ),
     batchMessages: histogram(
       "batch_size_messages",
@@ -80,7 +106,11 @@ export const makeWriterMetrics = (registry: Registry, inFlight: () => number): W
     databaseErrors: counter("database_errors", "Requests that the database failed.", "class", "retryable"),
     paused: gauge("paused", "1 while nothing is pulled, by reason.", "reason"),
     natsConnected: gauge("nats_connected", "1 while connected to NATS."),
-    natsDisconnects: counter("nats_disconnects", "Connections to NATS lost."),
+    natsDisconnects: counter(
+      "nats_disconnects",
+      "Connections to NATS lost: lame_duck (the server stops), stale (it fell silent), auth_expired, other.",
+      "reason"
+    ),
     natsReconnects: counter("nats_reconnects", "Connections to NATS restored."),
     lastCommit: gauge("last_commit_timestamp_seconds", "Time of the lane's last commit that this writer knows of.")
   }
@@ -95,9 +125,32 @@ export const recordPause = (metrics: WriterMetrics, reason: string): void => {
 /** Counts a request that the database failed. */
 export const recordDatabaseError = (
   metrics: WriterMetrics,
-  failure: { readonly sqlstate?: string | null },
+  failure: { readonly _tag: string; readonly sqlstate?: string | null },
   retryable: boolean
 ): void => metrics.databaseErrors.inc({ class: failure.sqlstate?.slice(0, 2) ?? "none", retryable: String(retryable) })
+
+/** Counts messages of a failed write. */
+export const recordFailure = (metrics: WriterMetrics, failure: WriteFailure, messages: number): void => {
+  const timedOut = failure._tag === "DatabaseUnavailable" && failure.shrink
+  const reason = failure._tag === "RowRefused" ? "constraint" : timedOut ? "timeout" : "database"
+  metrics.failed.inc({ reason }, messages)
+}
+
+/** Reasons of dead letters whose payload could not be read at all. */
+const unreadable: ReadonlySet<string> = new Set([
+  "malformed_json",
+  "malformed_protobuf",
+  "unsupported_type",
+  "payload_too_large"
+])
+
+/** Counts messages whose payload could not become rows. */
+export const recordFaults = (metrics: WriterMetrics, outcomes: ReadonlyArray<Outcome>): void => {
+  for (const outcome of outcomes) {
+    const [fault] = deadLettersOf(outcome)
+    if (fault !== undefined) metrics.failed.inc({ reason: unreadable.has(fault.reason) ? "decode" : "schema" })
+  }
+}
 
 /** A reason without the field it names, so that there are only as many series as kinds of reasons. */
 const kindOf = (reason: string): string => reason.split(":", 1)[0]!
@@ -130,9 +183,8 @@ export const recordCommit = (
   if (written.deadLettered === 0 && written.dropped === 0) return reasons
   for (const index of selected) {
     const outcome = batch.outcomes[index]!
-    if (outcome._tag === "Dropped") count(metrics.dropped, reasons, outcome.reason)
-    else if (outcome._tag === "DeadLetter" && !outcome.elements) count(metrics.deadLettered, reasons, outcome.reason)
-    else for (const fault of outcome.elements ?? []) count(metrics.deadLettered, reasons, fault.reason)
+    for (const { reason } of deadLettersOf(outcome)) count(metrics.deadLettered, reasons, reason)
+    for (const { reason } of droppedOf(outcome)) count(metrics.dropped, reasons, reason)
   }
   return reasons
 }

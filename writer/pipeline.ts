@@ -1,6 +1,6 @@
 import { Deferred, Effect } from "effect"
 import type { Collector } from "./collector.ts"
-import type { Halted, Settlement } from "./settlement.ts"
+import type { Committer, Halted } from "./commit.ts"
 import type { Source, SourceEnded } from "./source.ts"
 
 /**
@@ -13,10 +13,10 @@ import type { Source, SourceEnded } from "./source.ts"
 export const runPipeline = Effect.fnUntraced(function* (stages: {
   readonly source: Source
   readonly collector: Collector
-  readonly settlement: Settlement
+  readonly committer: Committer
   readonly stop: Deferred.Deferred<void>
 }): Effect.fn.Return<void, SourceEnded | Halted> {
-  const { source, collector, settlement, stop } = stages
+  const { source, collector, committer, stop } = stages
   const next = collector.next.pipe(
     Effect.raceFirst(source.ended),
     Effect.raceFirst(Deferred.await(stop).pipe(Effect.as(undefined)))
@@ -25,7 +25,8 @@ export const runPipeline = Effect.fnUntraced(function* (stages: {
   while (!Deferred.isDoneUnsafe(stop)) {
     const batch = yield* next
     if (batch === undefined) break
-    if (!(yield* settlement.settle(batch))) break
+    yield* source.verified(batch.requests)
+    if (!(yield* committer.commit(batch))) break
     collector.release(batch)
     source.pull()
   }

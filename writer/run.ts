@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node"
+import type { NatsConnection, Status } from "@nats-io/transport-node"
 import { Cause, Deferred, Effect, Exit, Latch, type Scope } from "effect"
 import { backoffMillis } from "../platform/backoff.ts"
 import { type PortTaken, serveHealth } from "../platform/health.ts"
@@ -12,7 +12,7 @@ import type { Processor } from "./processors/processor.ts"
 import { makeProgress, type Progress } from "./progress.ts"
 import { runSession, type SessionFailure, type SessionParts } from "./session.ts"
 import { retry } from "./settle.ts"
-import { serveStatus } from "./status.ts"
+import { serveStatus, type StatusService } from "./status.ts"
 import { Store } from "./store/store.ts"
 
 export interface RunOptions {
@@ -36,20 +36,33 @@ interface Current {
   readonly connected: Latch.Latch
 }
 
+/** Why the connection will break, as far as the event tells. */
+const lossAnnounced = (event: Status): string | undefined => {
+  if (event.type === "ldm") return "lame_duck"
+  // The second is our own doing, when pull requests get no answer.
+  if (event.type === "staleConnection" || event.type === "forceReconnect") return "stale"
+  return event.type === "error" && /authentication expired/i.test(event.error.message) ? "auth_expired" : undefined
+}
+
 /** The events of the connection, for as long as it lives. */
 const watchConnection = async (
   connection: NatsConnection,
   current: Current,
   progress: Progress,
-  metrics: WriterMetrics
+  metrics: WriterMetrics,
+  service: StatusService
 ) => {
   let connected = true
+  let announced: string | undefined
   for await (const event of connection.status()) {
+    announced = lossAnnounced(event) ?? announced
+    if (event.type === "error") service.connectionFailed(event.error)
     if (event.type === "disconnect") {
       connected = false
       current.connected.closeUnsafe()
       metrics.natsConnected.set(0)
-      metrics.natsDisconnects.inc()
+      metrics.natsDisconnects.inc({ reason: announced ?? "other" })
+      announced = undefined
       current.session?.source.end("Disconnected", `the connection to NATS server ${event.server} was lost`)
     } else if (event.type === "reconnect") {
       connected = true
@@ -86,6 +99,7 @@ const reactionTo = (failure: SessionFailure, failures: number, config: WriterCon
         case "Refused":
           return { state: "Stalled", reason: "ConsumerError", afterMillis: natsBackoff.maxMillis } as const
         case "ConsumerMissing":
+        case "StreamChanged":
           return { state: "Retrying", reason: "ConsumerError", afterMillis: soon } as const
         case "LaneChanged":
           return { state: "Retrying", reason: "TargetUnreachable", afterMillis: soon } as const
@@ -154,9 +168,9 @@ const runConnection = Effect.fnUntraced(function* (
   const connection = yield* connectNats(config.nats, { name: `eventstream-writer/${namespace}/${name}`, hosts })
   current.connected.openUnsafe()
   metrics.natsConnected.set(1)
-  void watchConnection(connection, current, progress, metrics)
   const refresh = Effect.suspend(() => current.session?.upkeep.refresh ?? Effect.void)
-  yield* serveStatus(connection, config, refresh.pipe(Effect.timeoutOption(statusWait), Effect.map(progress.status)))
+  const status = refresh.pipe(Effect.timeoutOption(statusWait), Effect.map(progress.status))
+  void watchConnection(connection, current, progress, metrics, yield* serveStatus(connection, config, status))
   yield* runSessions(connection, options, current, progress, metrics)
 })
 
@@ -171,8 +185,15 @@ export const runWriter = Effect.fnUntraced(function* (
   const current: Current = { session: undefined, connected: Latch.makeUnsafe(false) }
   const progress = makeProgress(config.consumer)
   const { registry, exposition } = yield* Metrics
+  const { connections } = yield* Store
   const most = batchesHeld * config.batch.maxMessages
-  const metrics = makeWriterMetrics(registry, () => most - (current.session?.collector.room().messages ?? most))
+  let stopAt: number | undefined
+  const shutdownSeconds = () => (stopAt === undefined ? 0 : (performance.now() - stopAt) / 1000)
+  const metrics = makeWriterMetrics(registry, {
+    inFlight: () => most - (current.session?.collector.room().messages ?? most),
+    connections,
+    shutdownSeconds
+  })
   const { port } = yield* serveHealth({
     ...config.http,
     exposition,
@@ -183,7 +204,14 @@ export const runWriter = Effect.fnUntraced(function* (
   })
   yield* Effect.logInfo("started", { stream: config.stream, consumer: config.consumer, port })
   yield* Effect.forkScoped(
-    Deferred.await(stop).pipe(Effect.andThen(Effect.sync(() => void progress.enter("Draining"))))
+    Deferred.await(stop).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          stopAt = performance.now()
+          progress.enter("Draining")
+        })
+      )
+    )
   )
   let failures = 0
   while (!Deferred.isDoneUnsafe(stop)) {
@@ -201,5 +229,5 @@ export const runWriter = Effect.fnUntraced(function* (
     const wait = Effect.sleep(backoffMillis(failures++, natsBackoff.initialMillis, natsBackoff.maxMillis))
     yield* Effect.raceFirst(wait, Deferred.await(stop))
   }
-  yield* Effect.logInfo("stopped")
+  yield* Effect.logInfo("stopped", { millis: Math.round(shutdownSeconds() * 1000) })
 })

@@ -3,14 +3,14 @@ import { Deferred, Effect, type Scope } from "effect"
 import { incarnationOf } from "../platform/incarnation.ts"
 import { type Collector, makeCollector } from "./collector.ts"
 import type { WriterConfig } from "./config.ts"
-import { type ConsumerUnavailable, describeConsumer } from "./consumer.ts"
+import { type ConsumerUnavailable, describeConsumer, describeStream } from "./consumer.ts"
+import { type Halted, makeCommitter } from "./commit.ts"
 import { keepAlive } from "./leases.ts"
 import type { WriterMetrics } from "./metrics.ts"
 import { runPipeline } from "./pipeline.ts"
 import type { Processor } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
-import { type Halted, makeSettlement } from "./settlement.ts"
-import { openSource, type Source, type SourceEnded } from "./source.ts"
+import { openSource, type Source, SourceEnded } from "./source.ts"
 import type { DatabaseError, LaneMissing } from "./store/errors.ts"
 import { targetFingerprint } from "./store/ledger.ts"
 import type { Store } from "./store/store.ts"
@@ -63,6 +63,28 @@ const prepare = Effect.fnUntraced(function* (context: SessionContext) {
   return { found, lane }
 })
 
+/** Fails unless the stream was made at `created`, exactly as the server writes it. */
+const requireSameStream = (
+  connection: NatsConnection,
+  options: Parameters<typeof describeStream>[1],
+  created: string
+): Effect.Effect<void, SourceEnded> =>
+  describeStream(connection, options).pipe(
+    Effect.mapError(({ reason, detail }) =>
+      reason === "NatsUnreachable"
+        ? new SourceEnded({ reason: "Disconnected", detail })
+        : new SourceEnded({ reason, detail })
+    ),
+    Effect.flatMap((found) =>
+      found.created === created
+        ? Effect.void
+        : new SourceEnded({
+            reason: "StreamChanged",
+            detail: `stream ${options.stream} was deleted and made again at ${found.created}`
+          })
+    )
+  )
+
 /**
  * A session lasts from finding stream, consumer and lane until the connection breaks or the consumer's leader changes. What it
  * pulled ends with it, neither committed nor acked: afterwards the same names and sequences may mean something else, so the next
@@ -89,12 +111,16 @@ export const runSession = Effect.fnUntraced(function* (
     deliver: (message) => collector.add(message),
     // While the database fails, the backlog grows in the stream and not here.
     room: () => (progress.status().state === "Running" ? collector.room() : { messages: 0, bytes: 0 }),
-    acknowledging: (kind, count) => metrics.acks.inc({ kind }, count)
+    verify: requireSameStream(connection, { stream, domain }, found.streamCreated),
+    acknowledged: (kind, sent, unsent) => {
+      if (sent > 0) metrics.acks.inc({ kind, result: "sent" }, sent)
+      if (unsent > 0) metrics.acks.inc({ kind, result: "unsent" }, unsent)
+    }
   })
-  const collector = makeCollector(processor, batch, source.expecting)
-  const upkeep = makeUpkeep({ connection, config, store, lane, progress })
+  const collector = makeCollector(processor, batch, source)
+  const upkeep = yield* makeUpkeep({ connection, config, store, lane, progress })
   context.onStart({ source, collector, upkeep })
-  const settlement = makeSettlement({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
+  const committer = makeCommitter({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
 
   progress.enter("Running")
   yield* Effect.logInfo("writing", {
@@ -111,5 +137,5 @@ export const runSession = Effect.fnUntraced(function* (
   }
   yield* Effect.forkScoped(keepAlive(source, collector, found.ackWaitMillis))
   yield* Effect.forkScoped(upkeep.forever)
-  yield* runPipeline({ source, collector, settlement, stop })
+  yield* runPipeline({ source, collector, committer, stop })
 })

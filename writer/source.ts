@@ -1,5 +1,5 @@
 import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node"
-import { Deferred, Effect, Schema, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Schema, type Scope } from "effect"
 import type { Delivery } from "./batch.ts"
 import { ackNumbersAt, PulledMessage, type ReceivedMessage } from "./delivery.ts"
 
@@ -13,7 +13,15 @@ import { ackNumbersAt, PulledMessage, type ReceivedMessage } from "./delivery.ts
  * or made anew meanwhile and its sequences used again. What is still wanted comes again.
  */
 export class SourceEnded extends Schema.TaggedError<SourceEnded>()("SourceEnded", {
-  reason: Schema.Literals(["Disconnected", "LeaderChanged", "ConsumerMissing", "Forbidden", "Refused", "LaneChanged"]),
+  reason: Schema.Literals([
+    "Disconnected",
+    "LeaderChanged",
+    "StreamChanged",
+    "ConsumerMissing",
+    "Forbidden",
+    "Refused",
+    "LaneChanged"
+  ]),
   detail: Schema.String
 }) {
   override get message() {
@@ -33,8 +41,10 @@ export interface SourceOptions {
   readonly deliver: (message: PulledMessage) => void
   /** How many more messages and bytes may be held; requests never ask for more than this in total. */
   readonly room: () => { readonly messages: number; readonly bytes: number }
-  /** Told how many acknowledgements of a kind are published. */
-  readonly acknowledging: (kind: keyof typeof acknowledgements, count: number) => void
+  /** Asks JetStream whether the stream is still the one that was looked at before; fails when it is not, or can't be known. */
+  readonly verify: Effect.Effect<void, SourceEnded>
+  /** Told how many acknowledgements of a kind were sent, and how many not because the connection was closed. */
+  readonly acknowledged: (kind: keyof typeof acknowledgements, sent: number, unsent: number) => void
 }
 
 export interface Source {
@@ -42,6 +52,13 @@ export interface Source {
   readonly pull: () => void
   /** Whether requested messages may still come. */
   readonly expecting: () => boolean
+  /** Pull requests made so far. */
+  readonly requests: () => number
+  /**
+   * Waits until the answers to so many pull requests are known to be of the stream that was looked at. A stream may have been
+   * deleted and made again before a request came to it, with a consumer of the same name, and nothing in a message tells.
+   */
+  readonly verified: (requests: number) => Effect.Effect<void, SourceEnded>
   /** Settles messages `from` up to `to`, exclusive; plain publishes, confirmed by {@link flush}. */
   readonly ack: (deliveries: ReadonlyArray<Delivery>, from: number, to: number) => void
   /** Restarts the ack wait of messages that are still being worked on. */
@@ -103,6 +120,10 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   /** Messages requested and not yet come. */
   let outstanding = 0
   let requests = 0
+  /** How many requests came before the stream was last found to be the same: whatever answers them is of this stream. */
+  let verifiedRequests = 0
+  let verifying = false
+  let waiting: { readonly requests: number; readonly resume: () => void } | undefined
   let closed = false
   let stopped = false
   let retryAt = 0
@@ -137,14 +158,14 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
     to = deliveries.length
   ) => {
     const body = acknowledgements[kind]
-    options.acknowledging(kind, to - from)
-    for (let start = from; start < to && !connection.isClosed(); start += acksPerPiece) {
+    let start = from
+    while (start < to && !connection.isClosed()) {
+      const end = Math.min(to, start + acksPerPiece)
       let text = ""
-      for (let i = start; i < Math.min(to, start + acksPerPiece); i++) {
-        text += `PUB ${deliveries[i]!.reply} ${body.length}\r\n${body}\r\n`
-      }
+      for (; start < end; start++) text += `PUB ${deliveries[start]!.reply} ${body.length}\r\n${body}\r\n`
       ;(connection as unknown as Wire).protocol.sendCommand(Buffer.from(text))
     }
+    options.acknowledged(kind, start - from, to - start)
   }
 
   const send = (body: object, messages: number) => {
@@ -171,6 +192,22 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   const finish = (reply: string, left: number) => {
     if (!open.delete(reply)) return
     outstanding = open.size === 0 ? 0 : Math.max(0, outstanding - left)
+  }
+
+  /** Asked when a message has come, and not at every request: on a stream at rest nobody asks. */
+  const verify = async () => {
+    verifying = true
+    const asked = requests
+    const exit = await Effect.runPromiseExit(options.verify)
+    verifying = false
+    if (Exit.isFailure(exit)) {
+      const error = Cause.squash(exit.cause)
+      return error instanceof SourceEnded ? end(error.reason, error.detail) : end("Disconnected", String(error))
+    }
+    verifiedRequests = asked
+    if (waiting === undefined) return
+    if (waiting.requests <= verifiedRequests) waiting.resume()
+    else void verify()
   }
 
   const status = (message: Msg) => {
@@ -230,12 +267,14 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
       open.clear() // a request without a byte limit ends without a word
       oversize = false
     }
+    if (verifiedRequests < requests && !verifying) void verify()
     options.deliver(pulled)
   }
 
   const watch = () => {
     const now = Date.now()
-    for (const [reply, deadline] of open) if (now > deadline) finish(reply, request.messages)
+    // How much of it came nobody knows, perhaps all: what is still outstanding is known again when no request is open.
+    for (const [reply, deadline] of open) if (now > deadline) finish(reply, 0)
     silentFor = heard || open.size === 0 ? 0 : silentFor + 1
     heard = false
     if (silentFor >= heartbeatsMissed) {
@@ -262,6 +301,16 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   const source: Source = {
     pull,
     expecting: () => outstanding > 0,
+    requests: () => requests,
+    verified: (wanted) =>
+      Effect.callback<void>((resume) => {
+        if (wanted <= verifiedRequests) return resume(Effect.void)
+        waiting = { requests: wanted, resume: () => resume(Effect.void) }
+        if (!verifying) void verify()
+        return Effect.sync(() => {
+          waiting = undefined
+        })
+      }).pipe(Effect.raceFirst(Deferred.await(ended))),
     ack: (deliveries, from, to) => settle("ack", deliveries, from, to),
     working: (deliveries) => settle("progress", deliveries),
     nak: (deliveries) => settle("nak", deliveries),

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { Effect, Schema } from "effect"
+import { Effect, Exit, Fiber, Logger, Queue, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { WriterConfig } from "./config.ts"
 import { makeProgress } from "./progress.ts"
+import { DatabaseUnavailable } from "./store/errors.ts"
 import { Store } from "./store/store.ts"
 import { makeUpkeep } from "./upkeep.ts"
 
@@ -24,22 +26,87 @@ const lane = {
   server: "PostgreSQL"
 }
 
+const infos: Readonly<Record<string, object>> = {
+  "$JS.API.STREAM.INFO.ORDERS": { created: "2026-11-21T12:00:00Z", state: { first_seq: 1, last_seq: 9 } },
+  "$JS.API.CONSUMER.INFO.ORDERS.orders": {
+    created: "2026-11-21T12:00:00Z",
+    config: { ack_policy: "explicit" },
+    delivered: { consumer_seq: 9 },
+    ack_floor: { stream_seq: 9 },
+    num_ack_pending: 0
+  }
+}
+
+const readable = {
+  lowestUncovered: () => Effect.succeed(10),
+  totals: () => Effect.succeed({ messages: 0, rows: 0, deadLettered: 0, dropped: 0, lastWriteTime: null })
+} as unknown as Store["Service"]
+
 describe("refresh", () => {
-  it.live("reads again what nobody waited for to the end", () =>
+  it.live("goes on when nobody waits for it, but not beyond its session", () =>
     Effect.gen(function* () {
       const progress = makeProgress("orders")
-      let asked = 0
-      const silent = {
-        request: () => {
-          asked++
-          return new Promise(() => {})
-        }
+      const asked = yield* Queue.unbounded<() => void>()
+      const slow = {
+        request: (subject: string) =>
+          new Promise((resolve) => {
+            Queue.offerUnsafe(asked, () => resolve({ json: () => infos[subject] }))
+          })
       } as unknown as NatsConnection
-      const store = {} as Store["Service"] // is not come to
-      const { refresh } = makeUpkeep({ connection: silent, config, store, lane, progress })
-      yield* Effect.timeoutOption(refresh, "5 millis")
-      yield* Effect.timeoutOption(refresh, "5 millis")
-      assert.strictEqual(asked, 2)
-    })
+      const session = yield* Scope.make()
+      const make = makeUpkeep({ connection: slow, config, store: readable, lane, progress })
+      const first = yield* Scope.provide(make, session)
+      yield* Effect.timeoutOption(first.refresh, "5 millis")
+      yield* Effect.timeoutOption(first.refresh, "5 millis")
+      const [answer, ...more] = yield* Queue.takeAll(asked)
+      assert.lengthOf(more, 0)
+      yield* Scope.close(session, Exit.void)
+      answer()
+      yield* Effect.sleep("5 millis")
+      assert.isNull(progress.status().lowestUncovered)
+
+      const second = yield* make
+      const reading = yield* Effect.forkChild(second.refresh)
+      for (let i = 0; i < 2; i++) (yield* Queue.take(asked))()
+      yield* Fiber.join(reading)
+      assert.strictEqual(progress.status().lowestUncovered, 10)
+    }).pipe(Effect.scoped)
   )
+})
+
+describe("forever", () => {
+  const connection = {
+    request: (subject: string) => Promise.resolve({ json: () => infos[subject] })
+  } as unknown as NatsConnection
+  const refused = (detail: string) =>
+    Effect.fail(new DatabaseUnavailable({ reason: "TargetBusy", sqlstate: "55P03", detail, shrink: false }))
+
+  it.effect("goes on after failures to compact, and says each once until it changes or passes", () => {
+    const lines: Array<string> = []
+    const log = Logger.make(({ message }) => void lines.push(String(message)))
+    return Effect.gen(function* () {
+      const turns = yield* Queue.unbounded<void>()
+      const outcomes = [
+        refused("lock timeout"),
+        refused("lock timeout"),
+        Effect.die(new Error("no such block")),
+        refused("deadlock"),
+        Effect.void,
+        refused("deadlock")
+      ]
+      const compact = () => Effect.andThen(Queue.offer(turns, undefined), outcomes.shift() ?? Effect.void)
+      const store = { ...readable, compact }
+      const { forever } = yield* makeUpkeep({ connection, config, store, lane, progress: makeProgress("orders") })
+      const upkeep = yield* Effect.forkChild(forever)
+      for (let turn = 0; turn < 7; turn++) {
+        yield* TestClock.adjust("1 minute")
+        yield* Queue.take(turns)
+      }
+      yield* Fiber.interrupt(upkeep)
+      assert.deepStrictEqual(
+        lines.map((line) => line.replace("wanted the database to answer, found: ", "")),
+        ["lock timeout", "no such block", "deadlock", "deadlock"].map((why) => `the ledger was not compacted: ${why}`)
+      )
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([log])))
+  })
 })

@@ -1,5 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node"
-import { Effect, Semaphore } from "effect"
+import { Effect, Fiber, type Scope, Semaphore } from "effect"
 import type { WriterConfig } from "./config.ts"
 import { describeConsumer } from "./consumer.ts"
 import type { Progress } from "./progress.ts"
@@ -8,43 +8,71 @@ import type { Lane, Store } from "./store/store.ts"
 export interface Upkeep {
   /**
    * Reads the ledger's totals and the lowest uncovered sequence into the progress, if something was committed since. A failure
-   * leaves the values of before: the pipeline meets it too, and reports it.
+   * leaves the values of before. Goes on when nobody waits for it any longer, but not beyond the session: what is read then is
+   * of a lane that may be no longer the writer's.
    */
   readonly refresh: Effect.Effect<void>
-  /** Compacts the ledger and logs what was written, once a minute. */
+  /** Compacts the ledger and logs what was written, once a minute, whatever fails. */
   readonly forever: Effect.Effect<never>
 }
 
 const period = "1 minute"
 
-/** What is done beside the pipeline, on a database connection of its own. */
-export const makeUpkeep = (context: {
+/** Logs a failure behind `sentence`, once until its message changes or the work succeeds. */
+const makeReport = (sentence: string) => {
+  let last: string | undefined
+  const failed = ({ message }: { readonly message: string }) => {
+    if (message === last) return Effect.void
+    last = message
+    return Effect.logWarning(`${sentence}: ${message}`)
+  }
+  return <E extends { readonly message: string }>(work: Effect.Effect<void, E>): Effect.Effect<void, E> =>
+    work.pipe(
+      Effect.tap(() => Effect.sync(() => (last = undefined))),
+      Effect.tapError(failed),
+      // Nobody waits for the fiber that keeps the ledger small: a bug there must not end it without a word.
+      Effect.tapDefect((defect) => failed(defect instanceof Error ? defect : { message: String(defect) }))
+    )
+}
+
+/** What is done beside the pipeline while the scope is open, on a database connection of its own. */
+export const makeUpkeep = Effect.fnUntraced(function* (context: {
   readonly connection: NatsConnection
   readonly config: WriterConfig
   readonly store: Store["Service"]
   readonly lane: Lane
   readonly progress: Progress
-}): Upkeep => {
+}): Effect.fn.Return<Upkeep, never, Scope.Scope> {
+  const scope = yield* Effect.scope
   const { connection, config, store, lane, progress } = context
   const { stream, consumer, nats } = config
   const turn = Semaphore.makeUnsafe(1)
+  /** Not logged when it fails: the pipeline meets that too, and reports it. */
   const describe = describeConsumer(connection, { stream, consumer, domain: nats.jetstreamDomain })
 
+  const reportUnread = makeReport("the ledger's totals were not read")
   const refresh = Effect.gen(function* () {
     if (!progress.takeNews()) return
     const { lastSequence } = yield* describe
-    progress.set({ lowestUncovered: yield* store.lowestUncovered(lane, lastSequence) })
-    progress.totals(yield* store.totals(lane))
+    const read = Effect.gen(function* () {
+      progress.set({ lowestUncovered: yield* store.lowestUncovered(lane, lastSequence) })
+      progress.totals(yield* store.totals(lane))
+    })
+    yield* reportUnread(read)
   }).pipe(
-    Effect.onError(() => Effect.sync(progress.keepNews)), // also when nobody waits for it any longer
+    Effect.onError(() => Effect.sync(progress.keepNews)),
     turn.withPermits(1),
-    Effect.ignore
+    Effect.ignoreCause,
+    Effect.forkIn(scope),
+    Effect.flatMap(Fiber.await),
+    Effect.asVoid
   )
 
+  const reportUncompacted = makeReport("the ledger was not compacted")
   let summarized = progress.status().written
   const round = Effect.gen(function* () {
     const { ackFloor, firstSequence } = yield* describe
-    yield* store.compact(lane, { ackFloor, firstSequence })
+    yield* Effect.ignoreCause(reportUncompacted(store.compact(lane, { ackFloor, firstSequence })))
     yield* refresh
     const { written, deadLettered } = progress.status()
     if (written > summarized)
@@ -53,6 +81,6 @@ export const makeUpkeep = (context: {
   })
   return {
     refresh,
-    forever: Effect.ignore(round).pipe(Effect.delay(period), Effect.forever)
+    forever: Effect.ignoreCause(round).pipe(Effect.delay(period), Effect.forever)
   }
-}
+})

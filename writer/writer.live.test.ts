@@ -5,7 +5,7 @@ import { Effect, Schema } from "effect"
 import { startProxy } from "../testing/proxy.ts"
 import { startNats } from "../testing/servers.ts"
 import { connectTo, makeBench, Servers } from "../testing/writer-bench.ts"
-import { startWriter } from "../testing/writer-process.ts"
+import { type LogLine, startWriter } from "../testing/writer-process.ts"
 import { WriterStatus } from "./config.ts"
 
 const all = (count: number) => ({ rows: count, distinct: count, deadLetters: 0, covered: count })
@@ -159,17 +159,73 @@ describe("writer", () => {
       }).pipe(Effect.scoped)
     )
 
+    it.effect("writes without a status service where it may not have one, and says so once", () =>
+      Effect.gen(function* () {
+        const { postgres } = yield* Servers
+        const permissions = `publish: "$JS.>", subscribe: "_INBOX.>"`
+        const nats = yield* startNats({
+          config: [
+            "no_auth_user: test",
+            `authorization { users: [{ user: test, password: test }, { user: writer, password: writer, permissions: { ${permissions} } }] }`
+          ]
+        })
+        const connection = yield* connectTo(nats.url)
+        const bench = yield* makeBench().pipe(Effect.provideService(Servers, { nats, postgres, connection }))
+        const login = { user: "writer", password: "writer" }
+        const writer = yield* startWriter({ config: { ...bench.config, nats: { ...bench.config.nats, ...login } } })
+        const { namespace, name } = bench.config.eventStream
+        const refused = ({ message }: LogLine) => message.includes("Permissions Violation")
+        const line = yield* writer.logged("no status service", refused)
+        assert.match(
+          line.message,
+          new RegExp(`allow this user to subscribe to \\$SRV\\.> and status.${namespace}.${name}$`)
+        )
+        yield* bench.publish(0, 100)
+        yield* bench.drained()
+        assert.deepStrictEqual(yield* bench.outcomes, all(100))
+        assert.deepStrictEqual(yield* writer.get("/readyz"), { status: 200, text: "Running\n" })
+        assert.lengthOf(writer.lines().filter(refused), 1)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("refuses a consumer that may leave messages without an outcome", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const manager = yield* Effect.promise(() => jetstreamManager(bench.connection))
+        yield* Effect.promise(() => manager.consumers.delete(bench.config.stream, bench.config.consumer))
+        yield* bench.createConsumer({ max_deliver: 3 })
+        const writer = yield* startWriter({ config: bench.config })
+        const line = yield* writer.logged("a refusal", ({ reason }) => reason === "ConsumerError")
+        assert.include(line.message, "found max_deliver 3, after which messages are never delivered again")
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("drops what can't be written when it may", () =>
       Effect.gen(function* () {
         const bench = yield* makeBench({ errors: { onPoison: "Drop" } })
         yield* bench.query("ALTER TABLE orders ADD CONSTRAINT affordable CHECK (amount < 1000)")
-        yield* bench.publish(0, 100, (id) => (id === 50 ? "{" : JSON.stringify({ id, amount: id === 60 ? 5_000 : 1 })))
+        yield* bench.publish(0, 100, (id) => {
+          if (id === 50) return "{"
+          if (id === 70) return JSON.stringify([{ id }, {}, 7, {}])
+          if (id === 80) return "[{}, {}]"
+          return JSON.stringify({ id, amount: id === 60 ? 5_000 : 1 })
+        })
         const writer = yield* startWriter({ config: bench.config })
         yield* bench.drained()
-        assert.deepStrictEqual(yield* bench.outcomes, { rows: 98, distinct: 98, deadLetters: 0, covered: 100 })
+        assert.deepStrictEqual(yield* bench.outcomes, { rows: 97, distinct: 97, deadLetters: 0, covered: 100 })
         const metrics = (yield* writer.get("/metrics")).text
-        assert.match(metrics, /messages_dropped_total\{reason="malformed_json",[^}]*\} 1/)
-        assert.match(metrics, /messages_dropped_total\{reason="db_rejected",[^}]*\} 1/)
+        assert.match(metrics, /messages_dropped_total\{reason="malformed_json",[^}]*\} 1\n/)
+        assert.match(metrics, /messages_dropped_total\{reason="db_rejected",[^}]*\} 1\n/)
+        assert.match(metrics, /messages_dropped_total\{reason="missing_field",[^}]*\} 4\n/)
+        assert.match(metrics, /messages_dropped_total\{reason="unsupported_type",[^}]*\} 1\n/)
+        const [dropped] = yield* bench.query("SELECT sum(dropped)::int AS sum FROM eventstream_ledger")
+        assert.deepStrictEqual(dropped, { sum: 7 })
+        assert.match(metrics, /messages_failed_total\{reason="decode",[^}]*\} 1\n/)
+        assert.match(metrics, /messages_failed_total\{reason="schema",[^}]*\} 2\n/)
+        assert.match(metrics, /messages_failed_total\{reason="constraint",[^}]*\} 1\n/)
+        assert.match(metrics, /acks_total\{kind="ack",result="sent",[^}]*\} 100\n/)
+        assert.match(metrics, /database_pool_connections\{state="idle",[^}]*\} [12]\n/)
+        assert.match(metrics, /database_pool_connections\{state="waiting",[^}]*\} 0\n/)
       }).pipe(Effect.scoped)
     )
 
@@ -184,6 +240,25 @@ describe("writer", () => {
         assert.deepStrictEqual(yield* bench.outcomes, all(60))
         writer.signal("SIGTERM")
         assert.deepInclude(yield* writer.exit, { code: 0 })
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("does not halt before what has its outcome already", () =>
+      Effect.gen(function* () {
+        const bench = yield* makeBench()
+        const broken = (id: number) => (id % 40 === 30 ? "{" : JSON.stringify({ id }))
+        yield* bench.publish(0, 100, broken)
+        const first = yield* startWriter({ config: bench.config, failpoint: "commit-before-ack" })
+        assert.deepStrictEqual(yield* first.exit, { code: null, signal: "SIGKILL" })
+        const outcomes = yield* bench.outcomes
+        assert.isAtLeast(outcomes.deadLetters, 1)
+        yield* bench.publish(100, 140, broken)
+        const halting = { ...bench.config, errors: { onPoison: "Halt" } } as const
+        const second = yield* startWriter({ config: halting })
+        const line = yield* second.logged("Halted", ({ state }) => state === "Halted")
+        // Those of before are acked; the first that has no outcome is not.
+        assert.include(line.message, outcomes.covered > 70 ? "message 111 of stream" : "message 71 of stream")
+        assert.strictEqual((yield* bench.outcomes).deadLetters, outcomes.deadLetters)
       }).pipe(Effect.scoped)
     )
 

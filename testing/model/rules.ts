@@ -77,7 +77,7 @@ export const rangesOf = (sequences: ReadonlyArray<number>): ledger.Ranges =>
 /** The records that a transaction adds. */
 export const recordsOf = (rules: Rules, messages: ReadonlyArray<Message>): ReadonlyArray<ledger.StoredRecord> => {
   const entries = messages.map(
-    ({ seq, timeNanos }) => ({ seq, timeNanos, kind: "Rows", rows: 1, deadLetters: 0 }) as const
+    ({ seq, timeNanos }) => ({ seq, timeNanos, kind: "Rows", rows: 1, deadLetters: 0, dropped: 0 }) as const
   )
   return ledger.recordsOf(entries).map(({ ranges: exact, timeFrom, timeTo }) => {
     const ranges = rules.has("ExactSequences") ? exact : [[exact[0]![0], exact.at(-1)![1]] as const]

@@ -87,7 +87,8 @@ const openLane = (world: World, writer: Writer, durable: Durable, database: Data
   if (found) return found
   const used = wasUsed({
     config: durable.config,
-    delivered: { consumer_seq: durable.delivered - startOf(durable) + 1 }
+    delivered: { consumer_seq: durable.delivered - startOf(durable) + 1 },
+    num_ack_pending: durable.pending.size
   })
   if (used && world.rules.has("NewLaneNewDurable")) return undefined
   const startSeq = used ? ackFloor(durable) + 1 : startOf(durable)

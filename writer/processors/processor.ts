@@ -30,9 +30,14 @@ export interface ElementFault {
 
 /** What became of a message. Reasons are names that users filter by, e.g. `missing_field:value`; a field or SQLSTATE follows the colon. */
 export type Outcome =
-  /** Rows went to the sink. `elements`: parts of the message that are dead letters of their own. */
-  | { readonly _tag: "Rows"; readonly elements?: ReadonlyArray<ElementFault> }
-  | { readonly _tag: "Dropped"; readonly reason: string }
+  /** Rows went to the sink. `elements`: parts of the message that are dead letters of their own; `dropped`: parts left out instead. */
+  | {
+      readonly _tag: "Rows"
+      readonly elements?: ReadonlyArray<ElementFault>
+      readonly dropped?: ReadonlyArray<ElementFault>
+    }
+  /** `dropped`: the parts of the message, where they were left out one by one. */
+  | { readonly _tag: "Dropped"; readonly reason: string; readonly dropped?: ReadonlyArray<ElementFault> }
   /** Nothing of the message can be written; rows given to the sink before are to be taken back. */
   | {
       readonly _tag: "DeadLetter"

@@ -2,7 +2,7 @@ import type { Batch, TableRows } from "../batch.ts"
 import type { Table } from "../tables/table.ts"
 import { type Shape, shapeStatement } from "./catalog.ts"
 import { makeBatchEncoder } from "./copy.ts"
-import { deadLetterRows, deadLettersOf } from "./deadletter.ts"
+import { deadLetterRows, deadLettersOf, droppedOf } from "./deadletter.ts"
 import { type Entry, recordsOf } from "./ledger.ts"
 import { deadLetterTable } from "./schema.ts"
 import {
@@ -130,7 +130,8 @@ export const planBatch = (
     const outcome = batch.outcomes[index]!
     const { seq, timeNanos } = batch.deliveries[index]!
     const rows = outcome._tag === "Rows" ? sum(batch.tables.map((table) => table.counts[index]!)) : 0
-    return { seq, timeNanos, kind: outcome._tag, rows, deadLetters: deadLettersOf(outcome).length }
+    const deadLetters = deadLettersOf(outcome).length
+    return { seq, timeNanos, kind: outcome._tag, rows, deadLetters, dropped: droppedOf(outcome).length }
   })
   const records = recordsOf(entries)
   steps.push({ sql: ledgerStatement(schema, lane.id, lane.rollbacks, records, target.writer), part: "Ledger" })

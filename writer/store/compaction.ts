@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { PostgresFailure, Session } from "../../platform/postgres.ts"
-import { transaction } from "./connection.ts"
+import { limited, transaction } from "./connection.ts"
 import { blockSize, worthMerging } from "./ledger.ts"
 import { laneTable, ledgerTable } from "./schema.ts"
 import { qualified } from "./sql.ts"
@@ -8,8 +8,8 @@ import { setTimeouts, type Timeouts } from "./statements.ts"
 
 /** Keeping the ledger small. Whatever is merged or folded away, coverage is the same before and after. */
 
-/** Blocks looked at per call: a bound on the time it takes. */
-const blocksPerCall = 32
+/** Blocks looked at per call: a bound on the time it takes, and at a call a minute enough for 70,000 messages a second. */
+const blocksPerCall = 64
 
 /** One at a time per lane, so that two writers never merge the same records; false when another one is at it. */
 const tryLock = (session: Session, lane: number) =>
@@ -77,14 +77,15 @@ export const compact = (
     })
     yield* transaction(session, settings, pruned)
 
-    const [head] = yield* session.query(
+    const { query } = limited(session, timeouts)
+    const [head] = yield* query(
       `SELECT greatest(compacted_to, pruned_to) AS start FROM ${qualified(schema, laneTable)} WHERE id = $1`,
       [lane]
     )
     const start = Math.floor(Number(head?.start ?? 0) / blockSize)
     const end = Math.min(start + blocksPerCall, Math.floor((stream.ackFloor + 1) / blockSize))
     if (end <= start) return
-    const found = yield* session.query(blocks(schema), [lane, start * blockSize, end * blockSize])
+    const found = yield* query(blocks(schema), [lane, start * blockSize, end * blockSize])
     for (const row of found) {
       const size = { records: Number(row.records), runs: Number(row.runs), mergedRuns: Number(row.merged_runs) }
       if (!worthMerging(size)) continue
@@ -94,8 +95,8 @@ export const compact = (
       })
       yield* transaction(session, settings, merged)
     }
-    yield* session.query(
-      `UPDATE ${qualified(schema, laneTable)} SET compacted_to = greatest(compacted_to, $2) WHERE id = $1`,
-      [lane, end * blockSize]
-    )
+    yield* query(`UPDATE ${qualified(schema, laneTable)} SET compacted_to = greatest(compacted_to, $2) WHERE id = $1`, [
+      lane,
+      end * blockSize
+    ])
   })

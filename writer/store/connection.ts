@@ -3,12 +3,15 @@ import { type ConnectOptions, connectPostgres, PostgresFailure, type Session } f
 import type { PostgresOptions, PostgresSettingsInvalid } from "../../platform/postgres-settings.ts"
 import { DatabaseUnavailable } from "./errors.ts"
 import { reactionTo } from "./sqlstate.ts"
+import { setTimeouts, type Timeouts } from "./statements.ts"
 
 /** A place for one connection, which is opened at its first use and again after it broke. Uses wait for each other. */
 export interface Slot {
   readonly use: <A, E>(
     work: (session: Session) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | PostgresFailure | PostgresSettingsInvalid>
+  /** Connections that are open and in no use, that are in use, and uses that wait. */
+  readonly state: () => { readonly idle: number; readonly used: number; readonly waiting: number }
 }
 
 /** Whether the connection is of no use after this failure: it is broken, or leads to a server that can't be written to. */
@@ -21,6 +24,8 @@ const breaks = (error: unknown): boolean =>
 export const makeSlot = (options: PostgresOptions, settings: ConnectOptions): Effect.Effect<Slot, never, Scope.Scope> =>
   Effect.gen(function* () {
     const turn = yield* Semaphore.make(1)
+    /** Uses that have begun, waiting ones included. */
+    let uses = 0
     let open: { readonly session: Session; readonly scope: Scope.Closeable } | undefined
 
     const close = Effect.suspend(() => {
@@ -45,16 +50,36 @@ export const makeSlot = (options: PostgresOptions, settings: ConnectOptions): Ef
       return session
     })
 
+    const counted = <A, E>(use: Effect.Effect<A, E>) =>
+      Effect.suspend(() => {
+        uses++
+        return use
+      }).pipe(Effect.ensuring(Effect.sync(() => uses--)))
+
     return {
       use: (work) =>
         Effect.suspend(() => (open ? Effect.succeed(open.session) : connect)).pipe(
           Effect.flatMap(work),
           Effect.tapError((error) => (breaks(error) ? close : Effect.void)),
+          // In the middle of something, perhaps of a transaction.
           Effect.onInterrupt(() => close),
-          turn.withPermits(1)
-        )
+          Effect.tapDefect(() => close),
+          turn.withPermits(1),
+          counted
+        ),
+      state: () => ({ idle: open && uses === 0 ? 1 : 0, used: Math.min(uses, 1), waiting: Math.max(0, uses - 1) })
     }
   })
+
+/**
+ * The session with every query in a transaction of its own, under the timeouts: settings of the session itself would stay with a
+ * connection that a pooler gives to others, and poolers refuse them at connect. Without them the server goes on with a query
+ * after the client gave it up.
+ */
+export const limited = (session: Session, timeouts: Timeouts): Session => ({
+  ...session,
+  query: (text, values) => transaction(session, setTimeouts(timeouts), session.query(text, values))
+})
 
 /** Statements that commit together; `work` makes them on the session it is given. */
 export const transaction = <A, E>(

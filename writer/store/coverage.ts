@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { PostgresFailure, Session } from "../../platform/postgres.ts"
-import { transaction } from "./connection.ts"
+import { limited, transaction } from "./connection.ts"
 import { DatabaseMisconfigured } from "./errors.ts"
 import {
   blockSize,
@@ -30,11 +30,17 @@ record AS (
 SELECT start_seq, start_time, pruned_to, pruned_time, rollbacks, seqs::text, t_lo, t_hi, set_aside
 FROM ${qualified(schema, laneTable)} head LEFT JOIN record ON true WHERE head.id = $1`
 
-const readRecords = (session: Session, schema: string, lane: number, messages: ReadonlyArray<Identity>) =>
+const readRecords = (
+  session: Session,
+  schema: string,
+  timeouts: Timeouts,
+  lane: number,
+  messages: ReadonlyArray<Identity>
+) =>
   Effect.gen(function* () {
     const sequences = [...new Set(messages.map(({ seq }) => seq))].sort((a, b) => a - b)
     const ranges = rangesOf(sequences)
-    const rows = yield* session.query(overlapping(schema), [
+    const rows = yield* limited(session, timeouts).query(overlapping(schema), [
       lane,
       ranges.map(([from]) => from),
       ranges.map(([, to]) => to)
@@ -74,10 +80,11 @@ export interface CoverageRead {
 export const readCoverage = (
   session: Session,
   schema: string,
+  timeouts: Timeouts,
   lane: number,
   messages: ReadonlyArray<Identity>
 ): Effect.Effect<CoverageRead, PostgresFailure | DatabaseMisconfigured> =>
-  Effect.map(readRecords(session, schema, lane, messages), ({ head, records }) => ({
+  Effect.map(readRecords(session, schema, timeouts, lane, messages), ({ head, records }) => ({
     coverage: messages.map((message) => coverageOf(head, records, message)),
     rollbacks: head.rollbacks
   }))
@@ -133,7 +140,7 @@ export const resolveCoverage = (
   Effect.gen(function* () {
     const reused = new Set<number>()
     while (true) {
-      const { coverage, rollbacks } = yield* readCoverage(session, schema, lane, messages)
+      const { coverage, rollbacks } = yield* readCoverage(session, schema, timeouts, lane, messages)
       const found = messages.map((_, i) => i).filter((i) => coverage[i] === "Reused")
       if (found.length === 0) {
         return {
@@ -171,18 +178,20 @@ SELECT min(lower(gap)) AS gap FROM (
 export const lowestUncovered = (
   session: Session,
   schema: string,
+  timeouts: Timeouts,
   lane: number,
   lastSequence: number
 ): Effect.Effect<number, PostgresFailure> =>
   Effect.gen(function* () {
+    const { query } = limited(session, timeouts)
     const end = lastSequence + 1
-    const [head] = yield* session.query(searchStart(schema), [lane])
+    const [head] = yield* query(searchStart(schema), [lane])
     const start = Number(head?.start ?? 1)
     let lowest = end
     for (let from = start; from < lowest; from += windowSize) {
-      const [row] = yield* session.query(firstGap(schema), [lane, from, Math.min(from + windowSize, end)])
+      const [row] = yield* query(firstGap(schema), [lane, from, Math.min(from + windowSize, end)])
       if (row.gap !== null) lowest = Number(row.gap)
     }
-    if (lowest - start > windowSize) yield* session.query(settle(schema), [lane, lowest - 1, head.rollbacks])
+    if (lowest - start > windowSize) yield* query(settle(schema), [lane, lowest - 1, head.rollbacks])
     return lowest
   })

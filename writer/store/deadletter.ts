@@ -14,6 +14,12 @@ export const deadLettersOf = (
   return outcome._tag === "DeadLetter" ? [{ index: null, reason: outcome.reason }] : []
 }
 
+/** What is left out on purpose: the message, or those of its elements that would be dead letters. */
+export const droppedOf = (outcome: Outcome): ReadonlyArray<{ readonly reason: string }> => {
+  if (outcome._tag === "DeadLetter") return []
+  return outcome.dropped ?? (outcome._tag === "Dropped" ? [outcome] : [])
+}
+
 const headersOf = (delivery: Delivery): JsonObject | null => {
   const headers = delivery.headers()
   if (headers === undefined) return null

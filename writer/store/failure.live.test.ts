@@ -11,7 +11,13 @@ import {
   timeOf
 } from "../../testing/store.ts"
 import type { Table } from "../tables/table.ts"
-import { DatabaseMisconfigured, DatabaseUnavailable, LedgerConflict } from "./errors.ts"
+import {
+  type DatabaseError,
+  DatabaseMisconfigured,
+  DatabaseUnavailable,
+  type LaneMissing,
+  LedgerConflict
+} from "./errors.ts"
 
 const events: Table = {
   name: "events",
@@ -161,6 +167,25 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
         shrink: true
       })
       yield* store.write(lane, batch, [0])
+    })
+  )
+
+  it.effect("the server ends what only reads as well", () =>
+    Effect.gen(function* () {
+      const timeouts = { statementTimeoutMillis: 300, lockTimeoutMillis: 60_000 }
+      const { session, store } = yield* testStore([events], timeouts)
+      const lane = yield* store.open(openRequest())
+      yield* session.query("BEGIN; LOCK TABLE eventstream_lane, eventstream_ledger IN ACCESS EXCLUSIVE MODE")
+      const reads: Readonly<Record<string, Effect.Effect<unknown, DatabaseError | LaneMissing>>> = {
+        open: store.open(openRequest()),
+        covered: store.covered(lane, batchOfSequences(1).deliveries),
+        lowestUncovered: store.lowestUncovered(lane, 1),
+        totals: store.totals(lane),
+        compact: store.compact(lane, { ackFloor: 1, firstSequence: 1 })
+      }
+      for (const [name, read] of Object.entries(reads)) {
+        assert.deepInclude(yield* Effect.flip(read), { reason: "TargetBusy", sqlstate: "57014" }, name)
+      }
     })
   )
 

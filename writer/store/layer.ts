@@ -4,7 +4,7 @@ import type { PostgresOptions } from "../../platform/postgres-settings.ts"
 import type { Table } from "../tables/table.ts"
 import { readServer } from "./catalog.ts"
 import { compact } from "./compaction.ts"
-import { makeSlot } from "./connection.ts"
+import { limited, makeSlot } from "./connection.ts"
 import { lowestUncovered, readCoverage, resolveCoverage } from "./coverage.ts"
 import { LedgerConflict } from "./errors.ts"
 import { translated } from "./failure.ts"
@@ -64,7 +64,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
           translated(
             batches.use((session) =>
               Effect.gen(function* () {
-                const server = yield* readServer(session)
+                const server = yield* readServer(limited(session, timeouts))
                 yield* writer.verify(session)
                 const opened = yield* openLane(session, schema, timeouts, server, request)
                 rollbacks.set(opened.lane.id, opened.rollbacks)
@@ -91,7 +91,9 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             if (chosen.length === 0) return nothing
             const requireOpen = Effect.gen(function* () {
               const messages = chosen.map((index) => batch.deliveries[index]!)
-              const read = yield* translated(batches.use((session) => readCoverage(session, schema, lane.id, messages)))
+              const read = yield* translated(
+                batches.use((session) => readCoverage(session, schema, timeouts, lane.id, messages))
+              )
               if (read.coverage.some((state) => state !== "Open")) return yield* new LedgerConflict({ lane: lane.id })
               return read.rollbacks
             })
@@ -106,13 +108,19 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
           }),
 
         lowestUncovered: (lane, lastSequence) =>
-          translated(upkeep.use((session) => lowestUncovered(session, schema, lane.id, lastSequence))),
+          translated(upkeep.use((session) => lowestUncovered(session, schema, timeouts, lane.id, lastSequence))),
 
         compact: (lane, stream) =>
           translated(upkeep.use((session) => compact(session, schema, timeouts, lane.id, stream))),
 
+        connections: () => {
+          const states = [batches.state(), upkeep.state()]
+          const sum = (field: "idle" | "used" | "waiting") => states.reduce((total, state) => total + state[field], 0)
+          return { idle: sum("idle"), used: sum("used"), waiting: sum("waiting") }
+        },
+
         totals: (lane) =>
-          translated(upkeep.use((session) => session.query(totals(schema), [lane.id]))).pipe(
+          translated(upkeep.use((session) => limited(session, timeouts).query(totals(schema), [lane.id]))).pipe(
             Effect.map(([row]): Totals => ({
               messages: Number(row?.messages ?? 0),
               rows: Number(row?.rows ?? 0),

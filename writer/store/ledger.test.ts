@@ -22,6 +22,7 @@ const entry = (seq: number, overrides: Partial<Entry> = {}): Entry => ({
   kind: "Rows",
   rows: 1,
   deadLetters: 0,
+  dropped: 0,
   ...overrides
 })
 
@@ -75,7 +76,7 @@ describe("records", () => {
     const [record] = recordsOf([
       entry(1, { rows: 3, deadLetters: 2 }),
       entry(2, { kind: "DeadLetter", rows: 0, deadLetters: 1 }),
-      entry(3, { kind: "Dropped", rows: 0 })
+      entry(3, { kind: "Dropped", rows: 0, dropped: 1 })
     ])
     assert.deepInclude(record, { messages: 1, rows: 3, deadLetters: 3, dropped: 1 })
   })

@@ -29,6 +29,7 @@ export interface Entry {
   readonly kind: "Rows" | "DeadLetter" | "Dropped"
   readonly rows: number
   readonly deadLetters: number
+  readonly dropped: number
 }
 
 /** Runs of consecutive sequences, ascending and disjoint, ends excluded: the content of an int8multirange. */
@@ -70,9 +71,9 @@ const recordOf = (entries: ReadonlyArray<Entry>): LedgerRecord => {
     if (entry.timeNanos < timeFrom) timeFrom = entry.timeNanos
     if (entry.timeNanos > timeTo) timeTo = entry.timeNanos
     if (entry.kind === "Rows") messages++
-    if (entry.kind === "Dropped") dropped++
     rows += entry.rows
     deadLetters += entry.deadLetters
+    dropped += entry.dropped
   }
   return { ranges: rangesOf(entries.map(({ seq }) => seq)), timeFrom, timeTo, messages, rows, deadLetters, dropped }
 }

@@ -5,7 +5,7 @@ import type { PostgresOptions } from "../../platform/postgres-settings.ts"
 import { createHypertable, createTable } from "../tables/ddl.ts"
 import type { Table } from "../tables/table.ts"
 import { type Inspection, inspect, readServer, requireFit, type ServerFacts } from "./catalog.ts"
-import { transaction } from "./connection.ts"
+import { limited, transaction } from "./connection.ts"
 import { type DatabaseError, DatabaseMisconfigured } from "./errors.ts"
 import { translated } from "./failure.ts"
 import { storeTables } from "./schema.ts"
@@ -100,8 +100,8 @@ export const migrate = (options: MigrateOptions): Effect.Effect<Migrated, Databa
       },
       () => {}
     )
-    const server = yield* readServer(session)
-    const before = yield* inspect(session, schema, tables)
+    const server = yield* readServer(limited(session, postgres))
+    const before = yield* inspect(limited(session, postgres), schema, tables)
     if (options.ddl === "None" || (before.absent.length === 0 && before.absentOfStore.length === 0)) {
       yield* requireFit(schema, before)
       return { server: server.product, tables: [], hypertables: [] }

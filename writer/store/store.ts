@@ -53,7 +53,7 @@ export interface Written {
   readonly conflicts: number
   /** Dead letters: one per message, or one per refused element of an array. */
   readonly deadLettered: number
-  /** Messages dropped on purpose. */
+  /** Dropped on purpose: messages, or elements of an array one by one. */
   readonly dropped: number
 }
 
@@ -104,6 +104,8 @@ export class Store extends Context.Service<
       lane: Lane,
       stream: { readonly ackFloor: number; readonly firstSequence: number }
     ) => Effect.Effect<void, DatabaseError>
+    /** How many connections are in use and not, and how many requests wait for one. */
+    readonly connections: () => { readonly idle: number; readonly used: number; readonly waiting: number }
     readonly totals: (lane: Lane) => Effect.Effect<Totals, DatabaseError>
   }
 >()("writer/Store") {}

@@ -6,7 +6,7 @@ import { die, due } from "../failpoints.ts"
 import type { Table } from "../tables/table.ts"
 import { type BatchPlan, deliveryAtLine, planBatch, type Step, type Target } from "./batch-plan.ts"
 import { inspect, requireFit } from "./catalog.ts"
-import type { Slot } from "./connection.ts"
+import { limited, type Slot } from "./connection.ts"
 import { type DatabaseError, DatabaseMisconfigured, LedgerConflict, RowRefused } from "./errors.ts"
 import { databaseError, describe } from "./failure.ts"
 import { reactionTo } from "./sqlstate.ts"
@@ -67,7 +67,7 @@ const errorOf = (
  * what they inserted blocks whoever writes the same keys.
  */
 const endFrozen = (session: Session, timeouts: Timeouts) =>
-  session.query(
+  limited(session, timeouts).query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE application_name = current_setting('application_name') AND usename = current_user AND datname = current_database()
        AND pid <> pg_backend_pid() AND state = 'active' AND wait_event = 'ClientRead'
@@ -113,7 +113,7 @@ export const makeBatchWriter = (fixed: Omit<Target, "shapes">, batches: Slot, up
 
   const verify: BatchWriter["verify"] = (session) =>
     Effect.gen(function* () {
-      const inspection = yield* inspect(session, schema, tables)
+      const inspection = yield* inspect(limited(session, timeouts), schema, tables)
       yield* requireFit(schema, inspection)
       target = { ...fixed, shapes: inspection.shapes }
     })

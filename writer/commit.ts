@@ -2,12 +2,21 @@ import { Deferred, Effect, Fiber, Result, Schema } from "effect"
 import type { Delivery } from "./batch.ts"
 import type { CollectedBatch } from "./collector.ts"
 import { die, due, hit } from "./failpoints.ts"
-import { recordCommit, recordDatabaseError, recordPause, type WriterMetrics } from "./metrics.ts"
+import {
+  recordCommit,
+  recordDatabaseError,
+  recordFailure,
+  recordFaults,
+  recordPause,
+  type WriterMetrics
+} from "./metrics.ts"
 import type { Outcome } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
-import { type Decision, decide, retry, type SettleRules, split, stallMillis } from "./settle.ts"
+import { type Decision, decide, retry, type SettleRules, split, stallMillis, type WriteFailure } from "./settle.ts"
 import type { Source, SourceEnded } from "./source.ts"
+import { deadLettersOf } from "./store/deadletter.ts"
 import type { Coverage, Lane, Store, Written } from "./store/store.ts"
+import { addTo, emptyTally, logTally } from "./tally.ts"
 
 /** A message can't be written and `errors.onPoison` is Halt: nothing is pulled any more, the message stays in the stream. */
 export class Halted extends Schema.TaggedError<Halted>()("Halted", {
@@ -24,7 +33,7 @@ export class Halted extends Schema.TaggedError<Halted>()("Halted", {
   }
 }
 
-export interface SettlementContext {
+export interface CommitterContext {
   readonly stream: string
   readonly source: Source
   readonly store: Store["Service"]
@@ -36,6 +45,11 @@ export interface SettlementContext {
   readonly stop: Deferred.Deferred<void>
 }
 
+interface Poison {
+  readonly reason: string
+  readonly detail: string
+}
+
 /** Messages of a batch that are written together. */
 interface Group {
   readonly batch: CollectedBatch
@@ -44,61 +58,12 @@ interface Group {
   readonly notBefore: number
   /** Read coverage first. */
   readonly check: boolean
+  /** Why its one message may not pass, under `errors.onPoison: Halt`, unless coverage says that it has its outcome already. */
+  readonly poison?: Poison
   readonly refusals: number
   readonly conflicts: number
   /** The outcome was decided here, after the database had refused the rows. */
   readonly replaced: boolean
-}
-
-/** What became of a batch, over all its transactions. */
-interface Tally extends Omit<Written, "messages"> {
-  readonly transactions: number
-  /** Those that got an outcome, whichever. */
-  readonly messages: number
-  /** How often which kind of reason led to a dead letter or a drop. */
-  readonly reasons: ReadonlyMap<string, number>
-}
-
-const emptyTally: Tally = {
-  transactions: 0,
-  messages: 0,
-  rows: 0,
-  conflicts: 0,
-  deadLettered: 0,
-  dropped: 0,
-  reasons: new Map()
-}
-
-const addTo = (tally: Tally, messages: number, written: Written, reasons: ReadonlyMap<string, number>): Tally => ({
-  transactions: tally.transactions + 1,
-  messages: tally.messages + messages,
-  rows: tally.rows + written.rows,
-  conflicts: tally.conflicts + written.conflicts,
-  deadLettered: tally.deadLettered + written.deadLettered,
-  dropped: tally.dropped + written.dropped,
-  reasons: new Map([
-    ...tally.reasons,
-    ...[...reasons].map(([kind, n]) => [kind, n + (tally.reasons.get(kind) ?? 0)] as const)
-  ])
-})
-
-/** One line per batch, also when it was halved until a hundred bad messages were alone. */
-const logTally = (
-  { transactions, messages, rows, conflicts, deadLettered, dropped, reasons }: Tally,
-  millis: number
-) => {
-  if (transactions === 0) return Effect.void
-  const log = deadLettered > 0 || conflicts > 0 ? Effect.logInfo : Effect.logDebug
-  return log("batch written", {
-    messages,
-    rows,
-    ...(conflicts > 0 ? { conflicts } : {}),
-    ...(deadLettered > 0 ? { deadLettered } : {}),
-    ...(dropped > 0 ? { dropped } : {}),
-    ...(reasons.size > 0 ? { reasons: Object.fromEntries(reasons) } : {}),
-    ...(transactions > 1 ? { transactions } : {}),
-    millis: Math.round(millis)
-  })
 }
 
 const indices = (count: number) => Array.from({ length: count }, (_, index) => index)
@@ -107,17 +72,36 @@ const pick = (deliveries: ReadonlyArray<Delivery>, selected: ReadonlyArray<numbe
   selected.length === deliveries.length ? deliveries : selected.map((index) => deliveries[index]!)
 
 /** Why a message may not pass under `errors.onPoison: Halt`; undefined when it may. */
-const poisonOf = (outcome: Outcome): { readonly reason: string; readonly detail: string } | undefined => {
+const poisonOf = (outcome: Outcome): Poison | undefined => {
   if (outcome._tag === "Dropped") return undefined
   const fault = outcome.elements?.[0]
   if (fault !== undefined) return { reason: fault.reason, detail: `element ${fault.index}` }
   return outcome._tag === "DeadLetter" ? { reason: outcome.reason, detail: outcome.detail ?? "" } : undefined
 }
 
+/** The group cut so that each message that may not pass is alone, and everything before it is written first. */
+const apartFromPoison = (group: Group): Array<Group> => {
+  const groups: Array<Group> = []
+  let from = 0
+  for (const index of group.selected) {
+    const poison = poisonOf(group.batch.outcomes[index]!)
+    if (poison === undefined) continue
+    groups.push(
+      { ...group, selected: group.selected.slice(from, index) },
+      { ...group, selected: [index], check: true, poison }
+    )
+    from = index + 1
+  }
+  return [...groups, { ...group, selected: group.selected.slice(from) }]
+}
+
 /** The outcome under `errors.onPoison: Drop`: what would be a dead letter is left out. */
 const withoutDeadLetters = (outcome: Outcome): Outcome => {
-  if (outcome._tag === "DeadLetter") return { _tag: "Dropped", reason: outcome.reason }
-  return outcome._tag === "Rows" && outcome.elements ? { _tag: "Rows" } : outcome
+  if (outcome._tag === "Dropped" || deadLettersOf(outcome).length === 0) return outcome
+  const dropped = outcome.elements ? { dropped: outcome.elements } : {}
+  return outcome._tag === "Rows"
+    ? { _tag: "Rows", ...dropped }
+    : { _tag: "Dropped", reason: outcome.reason, ...dropped }
 }
 
 /** `selected` by what the ledger says of each. */
@@ -128,23 +112,23 @@ const sortOut = (selected: ReadonlyArray<number>, coverage: ReadonlyArray<Covera
   return { open, covered: by.Covered, reused: by.Reused, stale: by.Stale }
 }
 
-export interface Settlement {
+export interface Committer {
   /**
    * Gives each message of the batch its outcome and acks it, however often that takes. False when `stop` was done before: then
    * some messages are neither written nor acked.
    */
-  readonly settle: (batch: CollectedBatch) => Effect.Effect<boolean, SourceEnded | Halted>
+  readonly commit: (batch: CollectedBatch) => Effect.Effect<boolean, SourceEnded | Halted>
 }
 
-/** Carries out what {@link decide} says, one transaction at a time. */
-export const makeSettlement = (context: SettlementContext): Settlement => {
+/** Writes and acks, one transaction at a time; {@link decide} says what becomes of a failed one. */
+export const makeCommitter = (context: CommitterContext): Committer => {
   const { stream, source, store, lane, rules, progress, metrics } = context
   /** Failures of the database in a row. */
   let failures = 0
   /** What was pulled may have been written by an earlier life of this writer: until a whole batch is new, ask first. */
   let suspicious = true
   let confirmation: Fiber.Fiber<void> | undefined
-  /** Of the batch that is being settled. */
+  /** Of the batch in work. */
   let tally = emptyTally
 
   const stopping = () => Deferred.isDoneUnsafe(context.stop)
@@ -171,12 +155,14 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
 
   const databaseFailed = Effect.fnUntraced(function* (
     decision: Omit<Extract<Decision, { _tag: "Retry" | "Stall" }>, "_tag"> & { readonly _tag: "Retry" | "Stall" },
-    failure: { readonly message: string; readonly sqlstate?: string | null }
+    failure: WriteFailure,
+    messages: number
   ) {
     const { reason, afterMillis } = decision
     const stalled = decision._tag === "Stall"
     failures++
     recordDatabaseError(metrics, failure, !stalled)
+    recordFailure(metrics, failure, messages)
     recordPause(metrics, reason)
     if (progress.enter(stalled ? "Stalled" : "Retrying", reason, failure.message)) {
       yield* Effect.logWarning(failure.message, { reason, retryMillis: Math.round(afterMillis) })
@@ -252,11 +238,12 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
           // After the others: perhaps one of them brings what this one refers to.
           return { last: { ...group, refusals: refusals + 1, notBefore: performance.now() + decision.afterMillis } }
         }
-        yield* databaseFailed(decision, failure)
+        yield* databaseFailed(decision, failure, selected.length)
         return { next: [group] }
       case "Split":
         if (failure._tag === "DatabaseUnavailable") {
           recordDatabaseError(metrics, failure, true)
+          recordFailure(metrics, failure, selected.length)
           yield* Effect.logWarning(`${failure.message}; writing the halves apart`, { messages: selected.length })
         }
         return {
@@ -272,17 +259,17 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
       case "Reopen":
         source.end("LaneChanged", failure.message)
         return yield* source.ended
-      case "Halt": {
-        const { reason, detail } = decision
-        return yield* new Halted({ stream, sequence: batch.deliveries[selected[0]!]!.seq, reason, detail })
-      }
+      case "Halt":
+        recordFailure(metrics, failure, 1)
+        return { next: [{ ...group, check: true, poison: decision }] }
       case "DeadLetter":
       case "Drop":
         if (group.replaced) {
           // A dead letter that is refused as well is no fault of the message.
-          yield* databaseFailed({ _tag: "Stall", reason: "SchemaMismatch", afterMillis: stallMillis }, failure)
+          yield* databaseFailed({ _tag: "Stall", reason: "SchemaMismatch", afterMillis: stallMillis }, failure, 1)
           return { next: [group] }
         }
+        recordFailure(metrics, failure, 1)
         return {
           next: [
             withOutcome(
@@ -302,13 +289,18 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     if (Result.isFailure(result)) {
       const { failure } = result
       if (failure._tag === "SourceEnded") return yield* failure
-      yield* databaseFailed(retry(failure, failures, rules), failure)
+      yield* databaseFailed(retry(failure, failures, rules), failure, group.selected.length)
       return { next: [group] }
     }
     yield* databaseAnswers
     const open = result.success
     suspicious = open.length < group.selected.length
     if (open.length === 0) return {}
+    if (group.poison !== undefined) {
+      const { reason, detail } = group.poison
+      const sequence = group.batch.deliveries[open[0]!]!.seq
+      return yield* new Halted({ stream, sequence, reason, detail })
+    }
     return { next: [{ ...group, selected: open, check: false, conflicts: suspicious ? 0 : group.conflicts }] }
   })
 
@@ -316,21 +308,20 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
     metrics.received.inc(collected.deliveries.length)
     metrics.redelivered.inc(collected.redelivered)
     metrics.batchBytes.observe(collected.bytes)
+    recordFaults(metrics, collected.outcomes)
     observe("collect", collected.since)
     const { onPoison } = rules
     const outcomes = onPoison === "Drop" ? collected.outcomes.map(withoutDeadLetters) : collected.outcomes
-    const poison = onPoison === "Halt" ? outcomes.findIndex((outcome) => poisonOf(outcome) !== undefined) : -1
-    const groups: Array<Group> = [
-      {
-        batch: { ...collected, outcomes },
-        selected: indices(poison === -1 ? outcomes.length : poison),
-        notBefore: 0,
-        check: suspicious || collected.redelivered > 0,
-        refusals: 0,
-        conflicts: 0,
-        replaced: false
-      }
-    ]
+    const whole: Group = {
+      batch: { ...collected, outcomes },
+      selected: indices(outcomes.length),
+      notBefore: 0,
+      check: suspicious || collected.redelivered > 0,
+      refusals: 0,
+      conflicts: 0,
+      replaced: false
+    }
+    const groups = onPoison === "Halt" ? apartFromPoison(whole) : [whole]
     while (groups.length > 0 && !stopping()) {
       if (!source.alive()) return yield* source.ended
       const group = groups.shift()!
@@ -344,14 +335,11 @@ export const makeSettlement = (context: SettlementContext): Settlement => {
       groups.unshift(...(left.next ?? []))
       if (left.last) groups.push(left.last)
     }
-    if (groups.length > 0) return false
-    if (poison === -1) return true
-    const sequence = collected.deliveries[poison]!.seq
-    return yield* new Halted({ stream, sequence, ...poisonOf(outcomes[poison]!)! })
+    return groups.length === 0
   })
 
   return {
-    settle: (batch) =>
+    commit: (batch) =>
       Effect.suspend(() => {
         const startedAt = performance.now()
         tally = emptyTally
