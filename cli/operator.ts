@@ -1,17 +1,18 @@
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 
-const namespace = Flag.String("namespace").pipe(
-  Flag.withDescription("The only namespace to look after. Unset: EVENTSTREAM_NAMESPACE, else all."),
-  Flag.optional
+const namespaces = Flag.String("namespace").pipe(
+  Flag.withDescription("Namespace to look after; may be repeated. Unset: those of EVENTSTREAM_NAMESPACES, else all."),
+  Flag.atLeast(0)
 )
 
 export const command = Command.make(
   "operator",
-  { namespace },
-  Effect.fnUntraced(function* ({ namespace }) {
+  { namespaces },
+  Effect.fnUntraced(function* ({ namespaces }) {
     const { launchOperator } = yield* Effect.promise(() => import("../operator/launch.ts"))
-    yield* launchOperator({ namespace: Option.getOrUndefined(namespace), environment: process.env })
+    const given = namespaces.length === 0 ? {} : { EVENTSTREAM_NAMESPACES: namespaces.join(",") }
+    yield* launchOperator({ ...process.env, ...given })
   })
 ).pipe(
   Command.withDescription("Look after the EventStreams of a Kubernetes cluster; what the operator's Deployment runs."),

@@ -1,18 +1,20 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { hostname } from "node:os"
 import { readOperatorConfig } from "./config.ts"
 
 it.effect("reads the environment, with defaults; an empty variable is an absent one", () =>
   Effect.gen(function* () {
     const config = yield* readOperatorConfig({
       EVENTSTREAM_WRITER_IMAGE: "writer:1",
-      EVENTSTREAM_NAMESPACE: "",
+      EVENTSTREAM_NAMESPACES: "",
       EVENTSTREAM_POLL_INTERVAL: "1m30s",
       HOME: "/"
     })
     assert.deepStrictEqual(config, {
       writerImage: "writer:1",
-      namespace: undefined,
+      namespaces: [],
+      election: undefined,
       pollIntervalMillis: 90_000,
       statusIntervalMillis: 30_000,
       workers: 4,
@@ -20,6 +22,30 @@ it.effect("reads the environment, with defaults; an empty variable is an absent 
       hosts: undefined,
       logLevel: "info"
     })
+  })
+)
+
+it.effect("namespaces are a list, and an election needs a Lease", () =>
+  Effect.gen(function* () {
+    const config = (environment: Readonly<Record<string, string>>) =>
+      readOperatorConfig({ EVENTSTREAM_WRITER_IMAGE: "writer:1", ...environment })
+    const { namespaces } = yield* config({ EVENTSTREAM_NAMESPACES: "demo, shop,demo" })
+    assert.deepStrictEqual(namespaces, ["demo", "shop"])
+    const lease = { EVENTSTREAM_LEASE: "system/eventstream.operator" }
+    const key = { namespace: "system", name: "eventstream.operator" }
+    assert.deepStrictEqual((yield* config(lease)).election, { lease: key, identity: hostname() })
+    const { election } = yield* config({ ...lease, EVENTSTREAM_IDENTITY: "operator-1" })
+    assert.deepStrictEqual(election, { lease: key, identity: "operator-1" })
+    assert.isUndefined((yield* config({ EVENTSTREAM_IDENTITY: "operator-1" })).election)
+    for (const wrong of ["Demo", "demo,,shop", "demo shop", "a".repeat(64), "demo,-shop"]) {
+      const { message } = yield* Effect.flip(config({ EVENTSTREAM_NAMESPACES: wrong }))
+      assert.include(message, "EVENTSTREAM_NAMESPACES: expected names of namespaces separated by commas")
+      assert.include(message, JSON.stringify(wrong))
+    }
+    for (const wrong of ["operator", "a/b/c", "/operator", "system/"]) {
+      const { message } = yield* Effect.flip(config({ EVENTSTREAM_LEASE: wrong }))
+      assert.include(message, "EVENTSTREAM_LEASE: expected a Lease as <namespace>/<name>")
+    }
   })
 )
 

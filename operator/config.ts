@@ -1,5 +1,7 @@
 import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { hostname } from "node:os"
 import { durationPattern, formatDurationNanos, parseDuration } from "../crds/duration.ts"
+import type { Election } from "./leadership.ts"
 
 const Millis = Schema.String.check(
   Schema.isPattern(durationPattern, { expected: "a duration such as 500ms, 30s or 1m" })
@@ -22,12 +24,48 @@ const withDefault = <T>(schema: Schema.Codec<T, string>, value: string, descript
 const optional = (description: string) =>
   Schema.optionalKey(Schema.NonEmptyString.pipe(Schema.annotateEncoded({ description })))
 
+/** Source: k8s.io/apimachinery/pkg/util/validation, IsDNS1123Label and IsDNS1123Subdomain. */
+const label = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+const subdomain = String.raw`${label}(\.${label})*`
+
+const Namespaces = Schema.String.check(
+  Schema.isPattern(new RegExp(`^ *${label} *(, *${label} *)*$`, "u"), {
+    expected: "names of namespaces separated by commas: lower-case letters, digits and -, at most 63 characters each"
+  })
+).pipe(
+  Schema.decodeTo(Schema.Array(Schema.String), {
+    decode: SchemaGetter.transform((text) => [...new Set(text.split(",").map((name) => name.trim()))]),
+    encode: SchemaGetter.transform((names) => names.join(","))
+  })
+)
+
+const LeaseKey = Schema.String.check(
+  Schema.isPattern(new RegExp(`^${label}/${subdomain}$`, "u"), {
+    expected: "a Lease as <namespace>/<name>, such as eventstream-system/eventstream-operator"
+  })
+)
+
 /** The operator's configuration: variables of its environment. */
 export const OperatorEnvironment = Schema.Struct({
   EVENTSTREAM_WRITER_IMAGE: Schema.NonEmptyString.annotate({
     description: "Image of the writers of EventStreams that name none."
   }),
-  EVENTSTREAM_NAMESPACE: optional("The only namespace to look after. Unset: all."),
+  EVENTSTREAM_NAMESPACES: Schema.optionalKey(
+    Namespaces.pipe(
+      Schema.annotateEncoded({ description: "The only namespaces to look after, separated by commas. Unset: all." })
+    )
+  ),
+  EVENTSTREAM_LEASE: Schema.optionalKey(
+    LeaseKey.pipe(
+      Schema.annotateEncoded({
+        description:
+          "Lease, as <namespace>/<name>, by which one of several operators is elected to reconcile. Unset: no election."
+      })
+    )
+  ),
+  EVENTSTREAM_IDENTITY: optional(
+    "Name of this operator in the Lease, its own. Unset: the host name, which is the Pod's."
+  ),
   EVENTSTREAM_POLL_INTERVAL: withDefault(
     Millis,
     "60s",
@@ -50,17 +88,28 @@ export const OperatorEnvironment = Schema.Struct({
     "Log level of the operator."
   )
 })
-type Environment = typeof OperatorEnvironment.Type
+
+/** Variables by their names, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface OperatorConfig {
   readonly writerImage: string
-  readonly namespace: string | undefined
+  /** Empty: all. */
+  readonly namespaces: ReadonlyArray<string>
+  /** Undefined: no other operator runs. */
+  readonly election: Election | undefined
   readonly pollIntervalMillis: number
   readonly statusIntervalMillis: number
   readonly workers: number
   readonly http: { readonly host: string; readonly port: number }
   readonly hosts: string | undefined
-  readonly logLevel: Environment["EVENTSTREAM_LOG_LEVEL"]
+  readonly logLevel: (typeof OperatorEnvironment.Type)["EVENTSTREAM_LOG_LEVEL"]
+}
+
+const electionOf = (lease: string | undefined, identity = hostname()): Election | undefined => {
+  if (lease === undefined) return undefined
+  const [namespace = "", name = ""] = lease.split("/")
+  return { lease: { namespace, name }, identity }
 }
 
 /** The environment does not make a configuration; the message names every variable that is wrong. */
@@ -73,30 +122,28 @@ export class InvalidEnvironment extends Schema.TaggedError<InvalidEnvironment>()
 }
 
 /** Each variable with the last thing that is wrong with it: text that is no number fails every bound too. */
-const sentence = (issue: SchemaIssue.Issue) => {
+const sentence = (issue: SchemaIssue.Issue, environment: Environment) => {
   const mistakes = new Map<string, string>()
   for (const { path, message } of SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues) {
-    const variable = path?.[0]
-    mistakes.set(
-      typeof variable === "string" ? variable : "environment",
-      message.charAt(0).toLowerCase() + message.slice(1)
-    )
+    const variable = path?.[0] as string
+    const value = environment[variable]
+    const found = value === undefined ? "" : `, found ${JSON.stringify(value)}`
+    mistakes.set(variable, message.charAt(0).toLowerCase() + message.slice(1) + found)
   }
   return Array.from(mistakes, ([variable, mistake]) => `${variable}: ${mistake}`).join("; ")
 }
 
 /** The configuration in `environment`; every mistake is reported at once. */
-export const readOperatorConfig = (
-  environment: Readonly<Record<string, string | undefined>>
-): Effect.Effect<OperatorConfig, InvalidEnvironment> =>
+export const readOperatorConfig = (environment: Environment): Effect.Effect<OperatorConfig, InvalidEnvironment> =>
   Schema.decodeUnknownEffect(OperatorEnvironment, { errors: "all" })(
     // A variable that is set to nothing is one that is not set: how a manifest leaves one out.
     Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""))
   ).pipe(
-    Effect.mapError(({ issue }) => new InvalidEnvironment({ detail: sentence(issue) })),
+    Effect.mapError(({ issue }) => new InvalidEnvironment({ detail: sentence(issue, environment) })),
     Effect.map((env) => ({
       writerImage: env.EVENTSTREAM_WRITER_IMAGE,
-      namespace: env.EVENTSTREAM_NAMESPACE,
+      namespaces: env.EVENTSTREAM_NAMESPACES ?? [],
+      election: electionOf(env.EVENTSTREAM_LEASE, env.EVENTSTREAM_IDENTITY),
       pollIntervalMillis: env.EVENTSTREAM_POLL_INTERVAL,
       statusIntervalMillis: env.EVENTSTREAM_STATUS_INTERVAL,
       workers: env.EVENTSTREAM_WORKERS,

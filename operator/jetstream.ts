@@ -17,6 +17,7 @@ import type { HostMap } from "../platform/hosts.ts"
 import { connectNats, type NatsOptions, NatsUnavailable } from "../platform/nats.ts"
 import { type NatsConfig, WriterStatus, writerStatusSubject } from "../writer/config.ts"
 import type { ObjectKey } from "./kube.ts"
+import { passFence } from "./fence.ts"
 import { OperatorMetrics } from "./metrics.ts"
 import type { ConsumerConfig } from "./specs/consumer.ts"
 import type { StreamConfig } from "./specs/stream.ts"
@@ -190,7 +191,7 @@ const makeAccount = (
   count: (operation: string, result: string) => void
 ): Account => {
   const call = <A>(operation: string, subject: string, run: () => Promise<A>): Effect.Effect<A, JetStreamError> =>
-    Effect.tryPromise({ try: run, catch: (error) => error }).pipe(
+    Effect.andThen(passFence, Effect.tryPromise({ try: run, catch: (error) => error })).pipe(
       Effect.tap(() => Effect.sync(() => count(operation, "ok"))),
       Effect.mapError((error) => failure(`${operation} ${subject}`, error)),
       Effect.tapError((error) => Effect.sync(() => count(operation, codes[error.reason] ?? "other")))

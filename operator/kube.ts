@@ -113,12 +113,12 @@ export interface Change {
 export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   reason: Schema.Literals([
     "Unreachable", // no answer: connection refused, reset, timeout
-    "Unavailable", // 429 and 5xx
+    "Unavailable", // 401, 429 and 5xx
     "NotFound", // 404
     "AlreadyExists", // 409 on create
     "Conflict", // 409: resourceVersion or field manager
     "Invalid", // 400, 422: the object is refused, `message` names every field
-    "Forbidden", // 401, 403
+    "Forbidden", // 403
     "Gone" // 410: the watch's resourceVersion is too old
   ]),
   /** What was tried, e.g. `apply Deployment demo/logs-writer`. */

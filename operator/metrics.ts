@@ -31,6 +31,8 @@ export class OperatorMetrics extends Context.Service<
     readonly reconcileSeconds: Histogram<"controller">
     readonly natsRequests: Counter<"operation" | "code">
     readonly driftCorrections: Counter<"kind">
+    /** 1 while this process leads by the Lease `name`; without an election there is no series. */
+    readonly leading: Gauge<"name">
     /** Shows the work queue's counters, read at each scrape. */
     readonly queue: (read: () => { readonly depth: number; readonly retries: number }) => void
     /** Sets the gauges of an EventStream; those that are not given become absent. */
@@ -106,6 +108,13 @@ export class OperatorMetrics extends Context.Service<
           name: `${prefix}drift_corrections_total`,
           help: "Edits of others that were put back.",
           labelNames: ["kind"],
+          registers
+        }),
+        // The name that dashboards and alerts for controllers know. Source: k8s.io/component-base/metrics/prometheus/clientgo.
+        leading: new Gauge({
+          name: "leader_election_master_status",
+          help: "Whether this process leads (1) or stands by (0).",
+          labelNames: ["name"],
           registers
         }),
         queue: (read) => {

@@ -155,3 +155,27 @@ it.effect("property: every add is followed by a run, and no key runs twice at on
     )
   )
 )
+
+it.effect("drained: what is worked on ends, and nothing begins any more", () =>
+  Effect.gen(function* () {
+    const queue = yield* makeWorkQueue
+    const log: Array<string> = []
+    const worker = (key: string) =>
+      Effect.sleep(key === "slow" ? "2 seconds" : "1 second").pipe(
+        Effect.andThen(Effect.sync(() => void log.push(key)))
+      )
+    yield* Effect.forkChild(queue.run(worker, 2))
+    for (const key of ["slow", "a", "b"]) yield* queue.add(key)
+    yield* queue.addAfter("c", 500)
+    yield* settle
+    const drained = yield* Effect.forkChild(queue.drain)
+    yield* queue.add("a")
+    yield* TestClock.adjust("1999 millis")
+    assert.deepStrictEqual([log, drained.pollUnsafe()], [["a"], undefined])
+    yield* TestClock.adjust("1 millis")
+    yield* Fiber.join(drained)
+    yield* TestClock.adjust("1 minute")
+    assert.deepStrictEqual(log, ["a", "slow"])
+    yield* queue.drain
+  })
+)

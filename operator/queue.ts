@@ -1,4 +1,4 @@
-import { Clock, Effect, FiberMap, Queue, type Scope } from "effect"
+import { Clock, Deferred, Effect, FiberMap, Queue, type Scope } from "effect"
 import { backoffMillis } from "../platform/backoff.ts"
 
 const firstRetryMillis = 1_000
@@ -28,6 +28,8 @@ export interface WorkQueue {
     worker: (key: string) => Effect.Effect<void, never, R>,
     workers: number
   ) => Effect.Effect<never, never, R>
+  /** Hands out no key any more, and waits until those that are worked on are done. */
+  readonly drain: Effect.Effect<void>
 }
 
 /** A queue whose waiting keys are dropped with the scope. */
@@ -39,6 +41,8 @@ export const makeWorkQueue: Effect.Effect<WorkQueue, never, Scope.Scope> = Effec
   const running = new Set<string>()
   const dirty = new Set<string>()
   const failures = new Map<string, number>()
+  const drained = yield* Deferred.make<void>()
+  let draining = false
   let adds = 0
   let retries = 0
 
@@ -76,6 +80,7 @@ export const makeWorkQueue: Effect.Effect<WorkQueue, never, Scope.Scope> = Effec
   const done = (key: string) =>
     Effect.sync(() => {
       running.delete(key)
+      if (draining && running.size === 0) Deferred.doneUnsafe(drained, Effect.void)
       if (!dirty.delete(key)) return
       waiting.add(key)
       Queue.offerUnsafe(ready, key)
@@ -84,9 +89,11 @@ export const makeWorkQueue: Effect.Effect<WorkQueue, never, Scope.Scope> = Effec
   const run: WorkQueue["run"] = (worker, workers) => {
     const one = Queue.take(ready).pipe(
       Effect.tap((key) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
+          if (draining) return Effect.never
           waiting.delete(key)
           running.add(key)
+          return Effect.void
         })
       ),
       Effect.flatMap((key) => Effect.ensuring(worker(key), done(key)))
@@ -103,6 +110,10 @@ export const makeWorkQueue: Effect.Effect<WorkQueue, never, Scope.Scope> = Effec
     retry,
     forget: (key) => Effect.sync(() => void failures.delete(key)),
     counters: Effect.sync(() => ({ depth: waiting.size, adds, retries })),
-    run
+    run,
+    drain: Effect.suspend(() => {
+      draining = true
+      return running.size === 0 ? Effect.void : Deferred.await(drained)
+    })
   }
 })

@@ -1,14 +1,14 @@
 import { it } from "@effect/vitest"
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { Effect, Schedule } from "effect"
-import { spawn } from "node:child_process"
-import { createWriteStream } from "node:fs"
 import { join } from "node:path"
 import { Pool } from "pg"
 import { assert, inject } from "vitest"
 import { connectNats } from "../platform/nats.ts"
 import { kubectl } from "../testing/control-plane.ts"
 import { runNode } from "../testing/node-agent.ts"
+import { operatorAccount } from "../testing/operator-account.ts"
+import { startOperator } from "../testing/operator-process.ts"
 import { startNats, startPostgres, tempDirectory } from "../testing/servers.ts"
 import { layerServer } from "./kube/server.ts"
 
@@ -24,26 +24,6 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   effect.pipe(Effect.retry({ schedule: Schedule.spaced("200 millis"), times: 150 }))
 
 const check = (run: () => void) => Effect.try({ try: run, catch: (error) => error as Error })
-
-const startOperator = (environment: Readonly<Record<string, string>>, log: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const child = spawn(join(root, "bin", "eventstream"), ["operator", "--namespace", namespace], {
-        env: { ...process.env, ...environment },
-        stdio: ["ignore", "pipe", "pipe"]
-      })
-      const file = createWriteStream(log)
-      child.stdout.pipe(file)
-      child.stderr.pipe(file)
-      return child
-    }),
-    (child) =>
-      Effect.callback<void>((resume) => {
-        if (child.exitCode !== null) return resume(Effect.void)
-        child.once("exit", () => resume(Effect.void))
-        child.kill("SIGTERM")
-      })
-  )
 
 /** A line of `kubectl get eventstreams`, its cells without the age. */
 const cellsOf = (table: string, name: string) =>
@@ -70,17 +50,14 @@ it.live(
       yield* kube("create", "secret", "generic", "pg-app", `--from-literal=uri=${postgres.url}?sslmode=disable`)
       const { kubeconfig } = plane
       yield* runNode({ kubeconfig, name: "quickstart", namespace, directory })
-      yield* startOperator(
+      const account = yield* operatorAccount(plane, namespace, { namespaces: [namespace] })
+      const operator = yield* startOperator(
         {
-          KUBECONFIG: kubeconfig,
-          EVENTSTREAM_WRITER_IMAGE: "eventstream",
+          KUBECONFIG: account.kubeconfig,
           EVENTSTREAM_HOSTS: `nats.nats.svc=127.0.0.1:${nats.port}`,
-          EVENTSTREAM_POLL_INTERVAL: "1s",
-          EVENTSTREAM_STATUS_INTERVAL: "1s",
-          EVENTSTREAM_HTTP_HOST: "127.0.0.1",
-          EVENTSTREAM_HTTP_PORT: "0"
+          EVENTSTREAM_LEASE: `${namespace}/eventstream-operator`
         },
-        join(directory, "operator.log")
+        ["--namespace", namespace]
       )
 
       yield* kube("apply", "--filename", join(root, "examples", "quickstart"))
@@ -140,6 +117,10 @@ it.live(
       assert.equal(info.state.messages, 51)
       assert.equal(info.state.consumer_count, 0)
       assert.equal(yield* count("SELECT count(*) FROM timeseries_metrics"), 50)
+
+      operator.signal("SIGTERM")
+      assert.equal((yield* operator.exit).code, 0)
+      assert.deepEqual(yield* account.offences, [])
     }).pipe(Effect.scoped, Effect.provide(layerServer({ kubeconfig: plane.kubeconfig }))),
   180_000
 )

@@ -1,13 +1,16 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Layer } from "effect"
 import { inject } from "vitest"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
-import { conditionsOf, manifest, operatorServices } from "../testing/operator-services.ts"
+import { kubectl } from "../testing/control-plane.ts"
+import { operatorAccount } from "../testing/operator-account.ts"
+import { conditionsOf, manifest, operatorServices, until } from "../testing/operator-services.ts"
 import { startNats } from "../testing/servers.ts"
-import { Deployments, EventStreams, Kube, Pods } from "./kube.ts"
+import { Deployments, EventStreams, Kube, type ObjectKey, Pods } from "./kube.ts"
 import { layerServer } from "./kube/server.ts"
 import { makeReconciler } from "./reconcile.ts"
 
+const plane = inject("controlPlane")
 const key = { namespace: "operator-reconcile", name: "logs" }
 
 /** Everything a Pod template may hold of a spec, in forms that the API server rewrites. */
@@ -24,20 +27,20 @@ it.live(
   "over a real API server: created, at rest without a write, edits put back, deleted with what belongs to it",
   () => {
     const calls: Array<string> = []
-    const until = <A, E, R>(found: Effect.Effect<A, E, R>, fits: (value: A) => boolean) =>
-      found.pipe(
-        Effect.filterOrFail(fits, () => "not yet"),
-        Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 200 })
-      )
     return Effect.gen(function* () {
       const { port } = yield* startNats()
+      yield* kubectl(plane, "create", "namespace", key.namespace)
+      const account = yield* operatorAccount(plane, key.namespace, { namespaces: [key.namespace] })
+      const services = yield* Layer.build(
+        operatorServices(port, layerServer({ kubeconfig: account.kubeconfig }), calls)
+      )
       yield* Effect.gen(function* () {
         const kube = yield* Kube
-        const reconcile = makeReconciler({
+        const reconciler = makeReconciler({
           defaults: { image: "eventstream:test", hosts: undefined },
           statusIntervalMillis: 30_000
         })
-        yield* kube.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: key.namespace } })
+        const reconcile = (one: ObjectKey) => Effect.provide(reconciler(one), services)
         const { metadata: named, ...object } = manifest("logs", { writer })
         yield* kube.apply({ ...object, metadata: { ...named, ...key } })
         yield* reconcile(key)
@@ -70,9 +73,8 @@ it.live(
         )
         yield* until(pods, (found) => found.length === 0)
         assert.strictEqual(yield* kube.get(EventStreams, key), undefined)
-      }).pipe(
-        Effect.provide(operatorServices(port, layerServer({ kubeconfig: inject("controlPlane").kubeconfig }), calls))
-      )
+        assert.deepStrictEqual(yield* account.offences, [])
+      }).pipe(Effect.provide(layerServer({ kubeconfig: plane.kubeconfig })))
     }).pipe(Effect.scoped)
   }
 )

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import { admit } from "../crds/admission.ts"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
 import { conditionsOf, manifest } from "../testing/operator-services.ts"
@@ -29,7 +29,8 @@ const operator = Effect.fnUntraced(function* (natsPort: number, settings: Partia
   const http = { host: "127.0.0.1", port: yield* freePort }
   const fiber = yield* runOperator({
     writerImage: "eventstream:test",
-    namespace: undefined,
+    namespaces: [],
+    election: undefined,
     pollIntervalMillis: 200,
     statusIntervalMillis: 200,
     workers: 4,
@@ -120,12 +121,48 @@ it.live("another namespace is left alone", () =>
   Effect.gen(function* () {
     const nats = yield* startNats()
     const kube = yield* Kube
-    yield* operator(nats.port, { namespace: "demo" })
+    yield* operator(nats.port, { namespaces: ["demo"] })
     const { metadata, ...object } = manifest("logs")
     yield* kube.apply({ ...object, metadata: { ...metadata, namespace: "elsewhere" } })
     yield* kube.apply(manifest("logs", { stream: { name: "MINE", subjects: ["mine.>"] } }))
     yield* until(({ ConsumerReady }) => ConsumerReady === "True UpToDate")
     const untouched = yield* kube.get(EventStreams, { namespace: "elsewhere", name: "logs" })
     assert.strictEqual((untouched!["status"] as EventStreamStatus).observedGeneration, -1)
+  }).pipe(Effect.provide(memory), Effect.scoped)
+)
+
+/** The operator over an API that takes its time for a status: `begun` when it is asked to write one. */
+const slowStatus = Effect.fnUntraced(function* (write: Effect.Effect<void>) {
+  const nats = yield* startNats()
+  const kube = yield* Kube
+  const begun = yield* Deferred.make<void>()
+  const slow = Kube.of({
+    ...kube,
+    patchStatus: (...args) =>
+      Deferred.succeed(begun, undefined).pipe(Effect.andThen(write), Effect.andThen(kube.patchStatus(...args)))
+  })
+  const { fiber } = yield* operator(nats.port).pipe(Effect.provideService(Kube, slow))
+  yield* kube.apply(manifest("logs"))
+  yield* Deferred.await(begun)
+  const started = Date.now()
+  yield* Fiber.interrupt(fiber)
+  const object = yield* kube.get(EventStreams, key)
+  return { conditions: conditionsOf(object!["status"] as EventStreamStatus), millis: Date.now() - started }
+})
+
+it.live("a reconcile that has begun ends before the operator does", () =>
+  Effect.gen(function* () {
+    const { conditions, millis } = yield* slowStatus(Effect.sleep("500 millis"))
+    assert.strictEqual(conditions["ConsumerReady"], "True UpToDate")
+    assert.isBelow(millis, 1_500)
+  }).pipe(Effect.provide(memory), Effect.scoped)
+)
+
+it.live("a reconcile that does not end is cut off", () =>
+  Effect.gen(function* () {
+    const { conditions, millis } = yield* slowStatus(Effect.never)
+    assert.deepStrictEqual(conditions, {})
+    assert.isAtLeast(millis, 2_900)
+    assert.isBelow(millis, 4_500)
   }).pipe(Effect.provide(memory), Effect.scoped)
 )

@@ -1,8 +1,9 @@
-import { Cause, Clock, Effect, Layer, Schedule, Stream } from "effect"
+import { Cause, Clock, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { serveHealth, type PortTaken } from "../platform/health.ts"
 import { parseHosts } from "../platform/hosts.ts"
 import { Metrics } from "../platform/metrics.ts"
 import type { OperatorConfig } from "./config.ts"
+import { Fence } from "./fence.ts"
 import { JetStream } from "./jetstream.ts"
 import {
   type Change,
@@ -12,8 +13,10 @@ import {
   type KubeObject,
   type ObjectKey,
   Pods,
-  type Resource
+  type Resource,
+  type Selection
 } from "./kube.ts"
+import { lead, type LeaseLost } from "./leadership.ts"
 import { OperatorMetrics } from "./metrics.ts"
 import { makeWorkQueue, type WorkQueue } from "./queue.ts"
 import { makeReconciler, type Report } from "./reconcile.ts"
@@ -22,6 +25,8 @@ import { NameLabel, writerLabels } from "./specs/names.ts"
 const controller = "eventstream"
 /** Pods and Deployments change several times within a moment when a rollout moves on; one look is enough. */
 const settleMillis = 100
+/** How long reconciles may go on after the operator is asked to end. */
+const drainMillis = 3_000
 
 const idOf = ({ namespace, name }: ObjectKey) => `${namespace}/${name}`
 const keyOfId = (id: string): ObjectKey => {
@@ -40,7 +45,7 @@ const signature = ({ metadata }: KubeObject) =>
   ])
 
 /** EventStreams whose spec, annotations or finalizers changed, and those that are gone. */
-const watchEventStreams = (kube: Kube["Service"], queue: WorkQueue, selection: { readonly namespace?: string }) => {
+const watchEventStreams = (kube: Kube["Service"], queue: WorkQueue, selection: Selection) => {
   const seen = new Map<string, string>()
   const changed = ({ type, key, object }: Change) =>
     Effect.suspend(() => {
@@ -55,23 +60,22 @@ const watchEventStreams = (kube: Kube["Service"], queue: WorkQueue, selection: {
 }
 
 /** The EventStreams whose Deployment or Pods changed. */
-const watchWriters = (
-  kube: Kube["Service"],
-  queue: WorkQueue,
-  selection: { readonly namespace?: string },
-  resource: Resource
-) =>
+const watchWriters = (kube: Kube["Service"], queue: WorkQueue, selection: Selection, resource: Resource) =>
   Stream.runForEach(kube.watch(resource, { ...selection, labels: writerLabels }), ({ key, object }) => {
     const name = object.metadata.labels?.[NameLabel]
     return name === undefined ? Effect.void : queue.addAfter(idOf({ namespace: key.namespace, name }), settleMillis)
   })
 
 /** Lists once before anything else, so that a missing CRD or right is told in the log and by /readyz. */
-const waitForApi = (kube: Kube["Service"], selection: { readonly namespace?: string }, note: (why: string) => void) =>
-  kube.list(EventStreams, selection).pipe(
+const waitForApi = (
+  kube: Kube["Service"],
+  selections: ReadonlyArray<Selection>,
+  note: (why: string) => Effect.Effect<void>
+) =>
+  Effect.forEach(selections, (selection) => kube.list(EventStreams, selection), { discard: true }).pipe(
     Effect.tapError((error) =>
       Effect.logWarning("waiting for the Kubernetes API", { error: error.message }).pipe(
-        Effect.andThen(Effect.sync(() => note(error.message)))
+        Effect.andThen(note(error.message))
       )
     ),
     Effect.retry(Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("15 seconds")])),
@@ -133,43 +137,76 @@ const worker = (queue: WorkQueue, reconcile: ReturnType<typeof makeReconciler>, 
     yield* log("reconciled", line)
   })
 
-const program = Effect.fnUntraced(function* (config: OperatorConfig) {
+/** What /readyz says. */
+interface State {
+  ready: boolean
+  why: string
+}
+
+/** Watches and reconciles until it is interrupted or the lead is `lost`. */
+const reconcileAll = Effect.fnUntraced(function* (
+  config: OperatorConfig,
+  state: State,
+  lost: Effect.Effect<never, LeaseLost>
+) {
   const kube = yield* Kube
   const metrics = yield* OperatorMetrics
-  const { exposition } = yield* Metrics
-  const selection = config.namespace === undefined ? {} : { namespace: config.namespace }
-  const readiness = { ready: false, why: "waiting for the Kubernetes API" }
-  const { port } = yield* serveHealth({ ...config.http, exposition, readiness: () => readiness })
-  yield* Effect.logInfo("operator started", {
-    http: `${config.http.host}:${port}`,
-    namespace: config.namespace ?? "all"
-  })
+  const { namespaces } = config
+  const selections: ReadonlyArray<Selection> =
+    namespaces.length === 0 ? [{}] : namespaces.map((namespace) => ({ namespace }))
+  const become = (ready: boolean, why: string) => Effect.sync(() => Object.assign(state, { ready, why }))
 
-  yield* waitForApi(kube, selection, (why) => (readiness.why = why))
+  yield* waitForApi(kube, selections, (why) => become(false, why))
   const queue = yield* makeWorkQueue
   metrics.queue(() => Effect.runSync(queue.counters))
-  readiness.ready = true
-  readiness.why = "watching EventStreams"
+  yield* become(true, "watching EventStreams")
   const reconcile = makeReconciler({
     defaults: { image: config.writerImage, hosts: config.hosts },
     statusIntervalMillis: config.statusIntervalMillis
   })
+  const workers = yield* queue
+    .run(worker(queue, reconcile, config.pollIntervalMillis), config.workers)
+    .pipe(Effect.forkScoped)
+  // What has begun may end while we still lead, since a step that is cut off may yet take effect after another leads.
+  yield* Effect.addFinalizer(() =>
+    Effect.raceFirst(Effect.interruptible(queue.drain), Effect.ignore(Effect.interruptible(lost))).pipe(
+      Effect.timeoutOption(drainMillis)
+    )
+  )
   return yield* Effect.all(
     [
-      watchEventStreams(kube, queue, selection),
-      watchWriters(kube, queue, selection, Deployments),
-      watchWriters(kube, queue, selection, Pods),
-      queue.run(worker(queue, reconcile, config.pollIntervalMillis), config.workers)
+      ...selections.flatMap((selection) => [
+        watchEventStreams(kube, queue, selection),
+        watchWriters(kube, queue, selection, Deployments),
+        watchWriters(kube, queue, selection, Pods)
+      ]),
+      Fiber.join(workers)
     ],
     { concurrency: "unbounded", discard: true }
   ).pipe(Effect.andThen(Effect.never))
+}, Effect.scoped)
+
+const program = Effect.fnUntraced(function* (config: OperatorConfig) {
+  const { exposition } = yield* Metrics
+  const state: State = { ready: false, why: "waiting for the Kubernetes API" }
+  const { port } = yield* serveHealth({ ...config.http, exposition, readiness: () => state })
+  yield* Effect.logInfo("operator started", {
+    http: `${config.http.host}:${port}`,
+    namespaces: config.namespaces.length === 0 ? "all" : config.namespaces
+  })
+  if (config.election === undefined) return yield* reconcileAll(config, state, Effect.never)
+  const { lost, held } = yield* lead(config.election, (holder) =>
+    Object.assign(state, { ready: true, why: `standing by: ${holder} leads` })
+  )
+  return yield* Effect.raceFirst(Effect.provideService(reconcileAll(config, state, lost), Fence, held), lost)
 })
 
 /**
- * The operator, until it is interrupted: watches EventStreams and what belongs to them, reconciles, and serves /metrics,
- * /healthz and /readyz. Needs only `Kube`, so that the same operator runs over a real API server and over the one in memory.
+ * The operator, until it is interrupted or loses its Lease: serves /metrics, /healthz and /readyz, waits until it leads where
+ * there is an election, then watches EventStreams and what belongs to them, and reconciles. Needs only `Kube`, so that the same
+ * operator runs over a real API server and over the one in memory.
  */
-export const runOperator = (config: OperatorConfig): Effect.Effect<never, PortTaken, Kube> =>
+export const runOperator = (config: OperatorConfig): Effect.Effect<never, PortTaken | LeaseLost, Kube> =>
   program(config).pipe(
     Effect.scoped,
     Effect.provide(

@@ -102,11 +102,11 @@ export const runNode = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* beat(endpoint, name).pipe(Effect.ignore, Effect.repeat(heartbeat), Effect.forkScoped)
 
   const processes = yield* openProcesses(directory, () => {})
-  const eventstream = join(import.meta.dirname, "..", "bin", "eventstream")
+  const entryPoint = join(import.meta.dirname, "..", "bin", "eventstream")
   const runner = yield* runPods({
     node: name,
     directory,
-    eventstream,
+    entryPoint,
     processes,
     release: (pod) => Effect.asVoid(release(endpoint)(pod))
   })

@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schedule } from "effect"
 import type { EventStreamStatus } from "../crds/eventstream.ts"
 import { JetStream } from "../operator/jetstream.ts"
 import { Kube, type KubeObject } from "../operator/kube.ts"
@@ -46,3 +46,10 @@ export const operatorServices = <E>(port: number, kubeLayer: Layer.Layer<Kube, E
 /** Conditions as `{ Ready: "True Running" }`. */
 export const conditionsOf = ({ conditions = [] }: EventStreamStatus) =>
   Object.fromEntries(conditions.map(({ type, status, reason }) => [type, `${status} ${reason}`]))
+
+/** What is found as soon as it fits; looks every 50 ms, for 20 s. */
+export const until = <A, E, R>(found: Effect.Effect<A, E, R>, fits: (value: A) => boolean) =>
+  found.pipe(
+    Effect.filterOrFail(fits, (value) => new Error(`not yet: ${JSON.stringify(value)}`)),
+    Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 400 })
+  )

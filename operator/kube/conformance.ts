@@ -3,6 +3,7 @@ import type { Layer } from "effect"
 import type { Kube } from "../kube.ts"
 import { applying } from "./conformance/applying.ts"
 import { deleting } from "./conformance/deleting.ts"
+import { leases } from "./conformance/leases.ts"
 import { kinds } from "./conformance/kinds.ts"
 import { status } from "./conformance/status.ts"
 import { watching } from "./conformance/watching.ts"
@@ -14,5 +15,6 @@ export const conformance = <E>(name: string, kube: Layer.Layer<Kube, E>) =>
     status(it)
     deleting(it)
     kinds(it)
+    leases(it)
     watching(it)
   })

@@ -236,7 +236,7 @@ describe.concurrent("a call", () => {
 
   const failures: ReadonlyArray<readonly [Answer, string, string]> = [
     [refuse(400, "BadRequest"), "Invalid", "test BadRequest"],
-    [refuse(401, "Unauthorized"), "Forbidden", "test Unauthorized"],
+    [refuse(401, "Unauthorized"), "Unavailable", "test Unauthorized"],
     [refuse(403, "Forbidden"), "Forbidden", "test Forbidden"],
     [refuse(404, "NotFound"), "NotFound", "test NotFound"],
     [refuse(409, "Conflict"), "Conflict", "test Conflict"],

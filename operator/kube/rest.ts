@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http"
 import * as http from "node:http"
 import * as https from "node:https"
 import { text } from "node:stream/consumers"
+import { passFence } from "../fence.ts"
 import { KubeError, type KubeObject } from "../kube.ts"
 
 /** Raw JSON over HTTP to a Kubernetes API server: one call, one answer or a `KubeError`; and the lines of a watch. */
@@ -57,8 +58,9 @@ const reasonOf = (code: number, status: Status): KubeError["reason"] => {
   if (code === 410) return "Gone"
   if (code === 422 && isOtherUid(status)) return "Conflict"
   if (code === 500 && isUnknownField(status)) return "Invalid"
-  if (code === 401 || code === 403) return "Forbidden"
-  if (code === 429 || code >= 500) return "Unavailable"
+  if (code === 403) return "Forbidden"
+  // 401: a token is renewed before it runs out; one that is refused all the same may be replaced any moment.
+  if (code === 401 || code === 429 || code >= 500) return "Unavailable"
   return "Invalid"
 }
 
@@ -113,6 +115,7 @@ const open = (
       try: () => endpoint.prepare(options),
       catch: (cause) => unreachable(call.operation, cause)
     })
+    yield* passFence
     const url = new URL(endpoint.url.replace(/\/$/, "") + call.path)
     const told = (status: number | undefined) => endpoint.onRequest?.({ method: call.method, status })
     return yield* Effect.acquireRelease(

@@ -30,7 +30,7 @@ const watchSilenceMillis = 150_000
 
 export class ClusterUnknown extends Schema.TaggedError<ClusterUnknown>()("ClusterUnknown", { detail: Schema.String }) {
   override get message() {
-    return `wanted a Kubernetes cluster from KUBECONFIG, ~/.kube/config or a Pod's service account, found ${this.detail}; set KUBECONFIG`
+    return `wanted a Kubernetes cluster from KUBECONFIG, ~/.kube/config or a Pod's service account, found ${this.detail}; set KUBECONFIG, or in a Pod mount its service account's token`
   }
 }
 
@@ -56,8 +56,11 @@ export const connect = Effect.fnUntraced(function* (options: ServerOptions) {
   const config = yield* loadConfig(options)
   const cluster = config.getCurrentCluster()
   // Where nothing is configured the client makes up this address.
-  if (cluster === null || cluster.server === "http://localhost:8080")
+  if (cluster === null || cluster.server === "http://localhost:8080") {
     return yield* new ClusterUnknown({ detail: "none" })
+  }
+  // A Pod's service account without KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT comes out as https://undefined:undefined.
+  if (!URL.canParse(cluster.server)) return yield* new ClusterUnknown({ detail: `the address ${cluster.server}` })
   const agent = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const { Agent } = cluster.server.startsWith("http:") ? http : https

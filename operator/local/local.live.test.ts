@@ -20,12 +20,13 @@ interface Run {
 const run = (args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync((): Run => {
-      const process = spawn(join(root, "bin", "eventstream"), ["local", ...args], { cwd: root })
+      const env = { ...process.env, PGPASSWORD: "secret" }
+      const child = spawn(join(root, "bin", "eventstream"), ["local", ...args], { cwd: root, env })
       let output = ""
-      process.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
-      process.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()))
-      const exitCode = new Promise<number | null>((resolve) => process.once("close", resolve))
-      return { process, output: () => output, exitCode: Effect.promise(() => exitCode) }
+      child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+      child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()))
+      const exitCode = new Promise<number | null>((resolve) => child.once("close", resolve))
+      return { process: child, output: () => output, exitCode: Effect.promise(() => exitCode) }
     }),
     ({ process }) => Effect.sync(() => process.kill("SIGKILL"))
   )
@@ -46,6 +47,11 @@ const cases: ReadonlyArray<Case> = [
   ["an unknown flag", /Unrecognized flag: --bogus/, () => ["-f", quickstart, "--bogus"]],
   ["no duration", /a duration such as 60s or 5m, found "3x"/, () => ["-f", quickstart, "--for", "3x"]],
   ["a port out of range", /a port from 0 to 65535, found 70000/, () => ["-f", quickstart, "--port", "70000"]],
+  [
+    "a password among the arguments",
+    /wanted --postgres without a password/,
+    () => ["-f", quickstart, "--postgres", "postgresql://app:secret@db/app"]
+  ],
   ["no URL of NATS", /a URL like nats:\/\/host:4222/, () => ["-f", quickstart, "--nats", "localhost"]],
   ["a missing file", /nowhere: wanted a file or folder/, (folder) => ["-f", join(folder, "nowhere"), ...data(folder)]],
   ["no YAML", /manifest\.yaml:1:\d+: not YAML/, (folder) => ["-f", file(folder, "a: [b"), ...data(folder)]],
@@ -108,7 +114,7 @@ describe("eventstream local", () => {
   it.live("shows a database that is not there as a condition, and ends with Ctrl-C and exit code 0", () =>
     Effect.gen(function* () {
       const folder = yield* tempDirectory("eventstream-local-")
-      const url = "postgresql://app:secret@127.0.0.1:1/app?sslmode=disable"
+      const url = "postgresql://app@127.0.0.1:1/app?sslmode=disable"
       const { process, output, exitCode } = yield* run(["-f", quickstart, ...data(folder), "--postgres", url])
       yield* Effect.sync(output).pipe(
         Effect.tap(Effect.sleep("50 millis")),
@@ -126,7 +132,7 @@ describe("eventstream local", () => {
   it.live("fails when its time is up before all is well", () =>
     Effect.gen(function* () {
       const folder = yield* tempDirectory("eventstream-local-")
-      const url = "postgresql://app:secret@127.0.0.1:1/app?sslmode=disable"
+      const url = "postgresql://app@127.0.0.1:1/app?sslmode=disable"
       const args = ["-f", join(quickstart, "telemetry.yaml"), ...data(folder), "--postgres", url, "--for", "3s"]
       const { output, exitCode } = yield* run(args)
       assert.equal(yield* exitCode, 1)

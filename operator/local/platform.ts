@@ -52,7 +52,7 @@ export class PlatformFailed extends Schema.TaggedError<PlatformFailed>()("Platfo
 const node = "local"
 
 /** The repository's command line: what the image of the writers holds. */
-const eventstream = resolve(import.meta.dirname, "..", "..", "bin", "eventstream")
+const entryPoint = resolve(import.meta.dirname, "..", "..", "bin", "eventstream")
 
 /** Names under which manifests know NATS in a cluster, by the chart's defaults. */
 const natsNames = ["nats.nats.svc", "nats.nats.svc.cluster.local", "nats.nats"]
@@ -88,7 +88,8 @@ const startOperator = Effect.fnUntraced(function* (natsUrl: string) {
   const port = yield* freePort
   const operator = yield* runOperator({
     writerImage: "eventstream",
-    namespace: undefined,
+    namespaces: [],
+    election: undefined,
     pollIntervalMillis: 1_000,
     statusIntervalMillis: 1_000,
     workers: 4,
@@ -133,7 +134,7 @@ export const startPlatform = Effect.fnUntraced(function* (options: PlatformOptio
   const log = Effect.provide(fileLogger(join(logs, "operator.log")))
   const operator = yield* startOperator(natsUrl).pipe(log)
   yield* runDeployments(node).pipe(log)
-  const pods = yield* runPods({ directory: data, eventstream, processes, node, release: releasePod }).pipe(log)
+  const pods = yield* runPods({ directory: data, entryPoint, processes, node, release: releasePod }).pipe(log)
   yield* manifests.follow({ defaults: (namespace) => [databaseSecret(postgresUrl, namespace)], notice })
   return { data, logs, natsUrl, database, pods, ...operator } satisfies Platform
 })

@@ -23,7 +23,7 @@ export type Probe = typeof Probe.Type
 const Container = Schema.Struct({
   name: Schema.String,
   image: withDefault(Schema.String, ""),
-  /** Unset: the image's entry point, which is `eventstream`. */
+  /** Unset: the image's entry point. */
   command: withDefault(Schema.Array(Schema.String), []),
   args: withDefault(Schema.Array(Schema.String), []),
   env: withDefault(Schema.Array(EnvVar), []),

@@ -14,8 +14,8 @@ import { materialize, translatePaths, type VolumeMissing } from "./volumes.ts"
 export interface Host {
   /** Where Pods have their folders (`pods/<uid>`) and logs (`logs/<namespace>-<pod>-<container>.log`). */
   readonly directory: string
-  /** What `eventstream`, the entry point of our images, is here. */
-  readonly eventstream: string
+  /** Program that stands for the entry point of every image: the command line, which has the commands of all of ours. */
+  readonly entryPoint: string
   readonly processes: Processes
 }
 
@@ -74,10 +74,10 @@ const start = Effect.fnUntraced(function* (run: PodRun, container: Container) {
   const { pod, spec, folder, host } = run
   const port = yield* freePort
   run.ports.set(container.name, port)
-  const [program = "eventstream", ...args] = container.command
+  const [program = host.entryPoint, ...args] = container.command
   return yield* startContainer(
     {
-      command: program === "eventstream" ? host.eventstream : program,
+      command: program,
       args: [...args, ...container.args].map((text) => translatePaths(text, mountPaths(container), folder)),
       env: environment(run, container, port),
       directory: folder,

@@ -12,7 +12,8 @@ import { runPods } from "./pods.ts"
 import { openProcesses } from "./processes.ts"
 
 /** Stands for a container's program: what it does is its first argument. */
-const program = `
+/** Stands for an image's program: containers without a command run it. */
+const program = `#!${process.execPath}
 import { createServer } from "node:http"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 const [what, ...rest] = process.argv.slice(2)
@@ -37,11 +38,10 @@ interface PodOptions {
   readonly container?: object
 }
 
-const makePod = (folder: string, name: string, options: PodOptions): KubeObject => {
+const makePod = (name: string, options: PodOptions): KubeObject => {
   const container = (role: string, args: ReadonlyArray<string>) => ({
     name: role,
     image: "fake",
-    command: [process.execPath, join(folder, "program.mjs")],
     args,
     terminationMessagePolicy: "FallbackToLogsOnError"
   })
@@ -66,15 +66,15 @@ const makePod = (folder: string, name: string, options: PodOptions): KubeObject 
 
 const runIn = Effect.fnUntraced(function* (folder: string) {
   const kube = yield* Kube
-  writeFileSync(join(folder, "program.mjs"), program)
+  writeFileSync(join(folder, "program.mjs"), program, { mode: 0o755 })
   const processes = yield* openProcesses(folder, () => {})
-  const host = { directory: folder, eventstream: join(folder, "eventstream"), processes }
+  const host = { directory: folder, entryPoint: join(folder, "program.mjs"), processes }
   const runner = yield* runPods({ ...host, node: "here", release: releasePod })
   const key = (name: string) => ({ namespace: "demo", name })
   return {
     folder,
     runner,
-    start: (name: string, options: PodOptions) => kube.create(makePod(folder, name, options)),
+    start: (name: string, options: PodOptions) => kube.create(makePod(name, options)),
     remove: (name: string) => kube.delete(Pods, key(name)),
     /** The Pod's status as soon as it is so. */
     until: (name: string, is: (status: any, pod: KubeObject) => boolean) =>

@@ -34,6 +34,20 @@ const lostNode = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachabl
   tolerationSeconds: 30
 }))
 
+/**
+ * Writers stand on different nodes where there are several. `pod-template-hash` lets each rollout count only its own Pods:
+ * by those of the old one, which are about to go, the new ones would end up askew.
+ */
+const spread = (name: string) => [
+  {
+    maxSkew: 1,
+    topologyKey: "kubernetes.io/hostname",
+    whenUnsatisfiable: "ScheduleAnyway",
+    labelSelector: { matchLabels: selectorLabels(name) },
+    matchLabelKeys: ["pod-template-hash"]
+  }
+]
+
 const secretVolumes = (spec: EventStreamSpec) => {
   const { secretRef, passwordSecretRef } = spec.target.postgres
   return [
@@ -46,7 +60,6 @@ const container = (command: "migrate" | "writer", spec: EventStreamSpec, default
   name: command,
   image: spec.writer.image ?? defaults.image,
   ...defined({ imagePullPolicy: spec.writer.imagePullPolicy, resources: spec.writer.resources }),
-  command: ["eventstream"],
   args: [command, "--config", `${configPath}/${ConfigFile}`],
   env: [
     // A batch's short-lived objects fit; with more room V8 keeps a third more memory and is no faster (measured).
@@ -105,6 +118,7 @@ export const deployment = (
           securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
           ...defined({ imagePullSecrets: writer.imagePullSecrets, nodeSelector: writer.nodeSelector }),
           tolerations: [...(writer.tolerations ?? []), ...lostNode],
+          topologySpreadConstraints: spread(owner.name),
           initContainers: [container("migrate", spec, defaults)],
           containers: [
             {
