@@ -2,7 +2,8 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { bundle } from "../testing/bundle.ts"
+import { join } from "node:path"
+import { bundle } from "../images/bundle.ts"
 import { tempDirectory } from "../testing/servers.ts"
 import { formatJson, formatTable, summarize } from "./report.ts"
 import { measureRound, preload, type Setting } from "./round.ts"
@@ -42,8 +43,8 @@ const bench = Command.make("bench", flags, ({ rounds, messages, workload: name, 
     const servers = yield* startServers(process.env["BENCH_POSTGRES_URL"])
     const spec = workload.spec(servers.natsUrl)
     yield* Console.log(`${name}: ${messages} messages, ${servers.databaseVersion}`)
-    const folder = yield* tempDirectory("eventstream-bench-bundle-")
-    const program = yield* Effect.sync(() => bundle(folder))
+    const program = join(yield* tempDirectory("eventstream-bench-bundle-"), "writer.mjs")
+    yield* Effect.promise(() => bundle("images/writer.ts", program))
     const encoded = yield* Effect.sync(() => encodeRows(workload, spec, messages))
     const stream = yield* Effect.promise(() => preload(servers, workload, spec, messages))
     const nodeOptions = Option.match(profile, {
