@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config"
 
-// Three kinds of tests, told apart by their names: logic (`*.test.ts`), those with a real nats-server or Postgres
-// (`*.live.test.ts`), and those with a real Kubernetes API server (`*.kube.test.ts`), started once for all of them.
+// Four kinds of tests, told apart by their names: logic (`*.test.ts`), those with a real nats-server or Postgres
+// (`*.live.test.ts`), those with a real Kubernetes API server (`*.kube.test.ts`), and those of the Helm charts
+// (`*.chart.test.ts`), which need one too. Each of the last two kinds starts one for all its files.
 export default defineConfig({
   test: {
     reporters: ["default", "./testing/reporter.ts"],
@@ -13,7 +14,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: ["**/*.live.test.ts", "**/*.kube.test.ts", "node_modules", ".local"]
+          exclude: ["**/*.{live,kube,chart}.test.ts", "node_modules", ".local"]
         }
       },
       {
@@ -33,6 +34,18 @@ export default defineConfig({
           include: ["**/*.kube.test.ts"],
           exclude: ["node_modules", ".local"],
           testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          globalSetup: ["./testing/control-plane.setup.ts"]
+        }
+      },
+      {
+        extends: true,
+        test: {
+          name: "chart",
+          include: ["charts/**/*.chart.test.ts"],
+          exclude: ["node_modules", ".local"],
+          testTimeout: 60_000,
           hookTimeout: 120_000,
           fileParallelism: false,
           globalSetup: ["./testing/control-plane.setup.ts"]
