@@ -5,7 +5,7 @@ SHELL := /bin/bash
 FOR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate bench tools clean
+.PHONY: help setup demo test e2e cluster check format generate bench images tools clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +15,8 @@ node_modules/.stamp: package-lock.json package.json
 	npm ci --no-progress --loglevel=error
 	@touch $@
 
-tools: setup ## Build the test servers (nats-server and a Kubernetes control plane) into .bin/, once
-	tools/build.sh nats-server plane
+tools: setup ## Build what tests run (nats-server, a Kubernetes control plane, helm, kubeconform) into .bin/, once
+	tools/build.sh nats-server plane chart
 
 demo: setup ## Feed events of this machine through the platform and show the rows; FOR=60s ends by itself
 	@tools/build.sh nats-server
@@ -26,18 +26,27 @@ test: tools ## Types, lint, format, and every test on real servers
 	@npm run --silent check
 	@vitest run
 
+e2e: setup ## Run the scenarios on a real cluster: that of KUBECONFIG, else one of kind, else three nodes made here
+	@node e2e/main.ts
+
+cluster: setup ## The cluster of the scenarios and a shell in it
+	@node e2e/main.ts cluster
+
 check: setup ## Types, lint and format only
 	@npm run --silent check
 
 format: setup ## Format the sources
 	@oxfmt .
 
-generate: setup ## Write crds/*.yaml from the Schemas
+generate: setup ## Write the CRD from the Schemas, to crds/ and to the chart
 	@node crds/generate.ts
 
 bench: setup ## Measure the writer against a plain COPY
 	@tools/build.sh nats-server
 	@node bench/main.ts $(ARGS)
+
+images: setup ## Build the images of operator and writer: with Docker where it answers, else as archives in dist/images/
+	@node images/main.ts
 
 clean: ## Remove what was built and the local platform's data
 	rm -rf node_modules .bin .local dist coverage
