@@ -7,7 +7,7 @@ import { assert, describe, it } from "vitest"
  */
 
 const root = import.meta.dirname
-const folders = ["crds", "platform", "operator", "writer", "cli", "images", "testing", "demo", "bench"]
+const folders = ["crds", "platform", "operator", "writer", "cli", "images", "charts", "testing", "e2e", "demo", "bench"]
 
 const sources = (folder: string): ReadonlyArray<string> =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
@@ -47,7 +47,9 @@ const allowed: Readonly<Record<string, (target: string, from: string, typeOnly: 
   writer: (target, _from, typeOnly) => inFolder(target, "platform") || (typeOnly && inFolder(target, "crds")),
   cli: (target) => !inFolder(target, "testing") && !inFolder(target, "images"),
   images: (target) => inFolder(target, "cli"),
-  testing: () => true,
+  charts: () => true,
+  testing: (target) => !inFolder(target, "e2e"),
+  e2e: () => true,
   demo: () => true,
   bench: () => true
 }
@@ -61,7 +63,7 @@ const drivers: ReadonlyArray<readonly [packages: RegExp, files: RegExp]> = [
 
 /** Files that decide: values in, values out. */
 const pure = [
-  /^operator\/(plan|drift|status)\.ts$/,
+  /^operator\/(plan|drift|election|status)\.ts$/,
   /^operator\/specs\//,
   /^writer\/(decode|fields|processors|tables)\//,
   /^writer\/store\/(sql|sqlstate|ledger)\.ts$/,

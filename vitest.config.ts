@@ -14,7 +14,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: ["**/*.{live,kube,chart}.test.ts", "node_modules", ".local"]
+          exclude: ["**/*.{live,kube,chart}.test.ts", "node_modules", ".local"],
+          // Some start the command line program, which takes its time where two other workers are busy.
+          testTimeout: 30_000
         }
       },
       {

@@ -133,7 +133,7 @@ describe("eventstream local", () => {
     Effect.gen(function* () {
       const folder = yield* tempDirectory("eventstream-local-")
       const url = "postgresql://app@127.0.0.1:1/app?sslmode=disable"
-      const args = ["-f", join(quickstart, "telemetry.yaml"), ...data(folder), "--postgres", url, "--for", "3s"]
+      const args = ["-f", join(quickstart, "telemetry.yaml"), ...data(folder), "--postgres", url, "--for", "8s"]
       const { output, exitCode } = yield* run(args)
       assert.equal(yield* exitCode, 1)
       assert.match(output(), /default\/telemetry is not ready: TargetUnreachable/)

@@ -1,0 +1,128 @@
+import { assert, it } from "@effect/vitest"
+import { Clock, Effect } from "effect"
+import {
+  counted,
+  allOf,
+  longestGap,
+  numbers,
+  ready,
+  rows,
+  settled,
+  start,
+  streamNameOf,
+  tableOf,
+  writers
+} from "../numbers.ts"
+import {
+  cluster,
+  get,
+  isPodReady,
+  type KubeList,
+  type KubeObject,
+  report,
+  seconds,
+  startLoad,
+  streamThere,
+  waitFor,
+  kubectl
+} from "../world.ts"
+
+/**
+ * Under load on a stream of three replicas that two writers read, first the NATS server that leads the stream is deleted, then a
+ * node loses its power, with the NATS server on it and, where it can be had, a writer. Rows keep arriving; when the node is back,
+ * none is lost, none is there twice, and everything is whole again.
+ */
+
+const name = "failover"
+const stream = streamNameOf(name)
+const table = tableOf(name)
+
+const natsPods = get<KubeList>("--namespace", "nats", "pods", "--selector=app.kubernetes.io/instance=nats").pipe(
+  Effect.map(({ items }) => items.filter(({ metadata }) => /^nats-\d$/.test(metadata.name)))
+)
+const nodeOf = ({ spec }: KubeObject) => spec.nodeName as string
+
+/** Rows come in again: two seconds' worth of load more than there are now. */
+const rowsArrive = Effect.fnUntraced(function* (when: string, more: number) {
+  const { count } = yield* rows(table)
+  return yield* waitFor(`rows again ${when}`, rows(table), (now) => now.count >= count + more, 90)
+})
+
+it.live(
+  "a NATS server is deleted, then a node loses its power: rows keep arriving, none lost, none twice",
+  (context) =>
+    Effect.gen(function* () {
+      const { machines, nodes } = yield* cluster
+      const rate = 300
+      yield* start(numbers(name, { stream: { replicas: 3 }, writer: { replicas: 2 } }))
+      const load = yield* startLoad({ subject: `${name}.a`, rate })
+      yield* rowsArrive("at the start", rate)
+
+      // The server that leads the stream goes.
+      const leading = (yield* waitFor("a stream leader", streamThere(stream), (s) => s.leader !== null)).leader!
+      const deleted = (yield* natsPods).find(({ metadata }) => metadata.name === leading)!
+      const podGone = yield* Clock.currentTimeMillis
+      yield* kubectl("delete", "pod", "--namespace", "nats", leading, "--wait=false")
+      yield* waitFor(
+        `another Pod ${leading}`,
+        natsPods,
+        (pods) =>
+          pods.some(
+            (pod) => pod.metadata.uid !== deleted.metadata.uid && pod.metadata.name === leading && isPodReady(pod)
+          ),
+        120
+      )
+      yield* waitFor("three replicas up to date", streamThere(stream), ({ current }) => current === 3, 60)
+      yield* rowsArrive("after the deletion", 2 * rate)
+
+      if (machines === undefined) {
+        yield* report("NATS failures", "no node was stopped: the machines of this cluster are not ours")
+        return context.skip("the machines of this cluster are not ours to stop")
+      }
+
+      // A node goes: the one with most on it, but never the first, where the database stands.
+      const [first, ...others] = nodes
+      const mine = yield* writers(name)
+      const lead = (yield* streamThere(stream)).leader
+      const hubs = yield* natsPods
+      const weight = (node: string) =>
+        2 * mine.filter((pod) => nodeOf(pod) === node).length +
+        hubs.filter((pod) => nodeOf(pod) === node && pod.metadata.name === lead).length
+      const lost = others.sort((a, b) => weight(b) - weight(a))[0]!
+      assert.notEqual(lost, first)
+      const lostWriters = mine.filter((pod) => nodeOf(pod) === lost)
+      const nodeGone = yield* Clock.currentTimeMillis
+      yield* machines.stopNode(lost)
+      yield* rowsArrive("after the power loss", 2 * rate)
+      yield* waitFor(
+        "two writers on other nodes",
+        writers(name),
+        (pods) => pods.filter((pod) => isPodReady(pod) && nodeOf(pod) !== lost).length === 2,
+        120
+      )
+      const replacedAfter = (yield* Clock.currentTimeMillis) - nodeGone
+      yield* rowsArrive("with the new writer", rate)
+
+      const { published } = yield* load.stop
+      const loadEnded = yield* Clock.currentTimeMillis
+      const found = yield* settled(name, published)
+
+      yield* machines.startNode(lost)
+      yield* waitFor("three replicas up to date", streamThere(stream), ({ current }) => current === 3, 120)
+      yield* ready(name)
+      yield* waitFor("all NATS servers ready", natsPods, (pods) => pods.filter(isPodReady).length === 3)
+
+      assert.deepEqual(yield* rows(table), allOf(published))
+      assert.deepEqual(found, allOf(published))
+      const podGap = yield* longestGap(name, podGone, nodeGone)
+      const nodeGap = yield* longestGap(name, nodeGone, loadEnded)
+      const leadLost = hubs.some((pod) => nodeOf(pod) === lost && pod.metadata.name === lead)
+      const withIt = [`${lostWriters.length} of 2 writers`, ...(leadLost ? ["the stream's leader"] : [])].join(" and ")
+      yield* report(
+        "NATS failures",
+        `${counted(published, found)}, longest time without rows: ${seconds(podGap)} (Pod of the stream's leader deleted), ` +
+          `${seconds(nodeGap)} (node stopped, with ${withIt}); two writers elsewhere after ${seconds(replacedAfter / 1000)}`
+      )
+    }).pipe(Effect.scoped),
+  420_000
+)
