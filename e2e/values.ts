@@ -6,7 +6,7 @@ const image = (name: string) => ({ repository: `eventstream-e2e/${name}`, tag: p
 
 const servers = {
   image: image("nats"),
-  exporter: { enabled: false, image: image("nats-exporter") },
+  exporter: { enabled: false }, // no image of it is packed
   resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "512Mi" } },
   lameDuck: { gracePeriodSeconds: 2 }
 }

@@ -116,6 +116,9 @@ export const streamThere = (name: string, place: Place = {}) =>
     stream ? Effect.succeed(stream) : Effect.fail(new NotSeen({ wanted: `stream ${name}`, seconds: 0, last: "none" }))
   )
 
+/** Asks the leaders of a stream and its consumers to hand over to a server of the hub. */
+export const handOver = (stream: string, server: string) => publisher("hand-over", "--to", server, stream)
+
 const flags = (values: Readonly<Record<string, string | number>>) =>
   Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)])
 
@@ -180,9 +183,7 @@ export const startLoad = (publishing: Publishing): Effect.Effect<Load, never, Sc
         Effect.flatMap((code) =>
           code === 0
             ? Effect.succeed(parse(output) as Figures)
-            : Effect.fail(
-                new CommandFailed({ command: `publisher ${args.join(" ")}`, output: errors || `exit ${code}` })
-              )
+            : Effect.fail(new CommandFailed({ command: `publisher ${args.join(" ")}`, output: `${output}${errors}` }))
         )
       )
     }

@@ -11,7 +11,18 @@ describe("whether what is there covers what is wanted", () => {
     ["defaults in list items", [{ name: "c", protocol: "TCP" }], [{ name: "c" }], true],
     ["another value", { a: 2 }, { a: 1 }, false],
     ["a missing field", {}, { a: 1 }, false],
-    ["one item more", [{ name: "c" }, { name: "d" }], [{ name: "c" }], false],
+    ["one item more of a list that is one value", ["a", "b"], ["a"], false],
+    ["an item that somebody added, which no apply takes away", [{ name: "d" }, { name: "c" }], [{ name: "c" }], true],
+    ["an item that somebody took away", [{ name: "d" }], [{ name: "c" }, { name: "d" }], false],
+    [
+      "an item that somebody edited",
+      [
+        { name: "v", mountPath: "/a" },
+        { name: "v", mountPath: "/b", readOnly: false }
+      ],
+      [{ name: "v", mountPath: "/b", readOnly: true }],
+      false
+    ],
     ["another order", ["a", "b"], ["b", "a"], false],
     ["nothing wanted is dropped by the server", {}, { a: {}, b: [] }, true],
     ["nothing wanted, something there", { b: [1] }, { b: [] }, false],

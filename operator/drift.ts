@@ -150,14 +150,25 @@ const amount = (value: unknown): number | undefined => {
   return match ? Number(match[1]) * units.get(match[2]!)! : undefined
 }
 
+/** What the API server tells the elements of a list apart by when it merges an apply into it; of several the first counts. */
+const mergeKeys = ["mountPath", "containerPort", "topologyKey", "uid", "name"] as const
+const mergeKeyOf = (list: ReadonlyArray<unknown>) =>
+  mergeKeys.find((key) => list.length > 0 && list.every((item) => isRecord(item) && item[key] !== undefined))
+
 /**
- * Whether `live` has everything that `wanted` says. The API server adds fields (defaults) but no list elements, drops what is
- * empty, and rewrites quantities: `1000m` comes back as `1`.
+ * Whether `live` has everything that `wanted` says. The API server adds fields (defaults), drops what is empty, and rewrites
+ * quantities: `1000m` comes back as `1`. An element that somebody else added to a list that is merged by a key is theirs: no
+ * apply of ours would take it away, so it is no reason for one.
  */
 export const covers = (live: unknown, wanted: unknown): boolean => {
   if (isEmpty(wanted)) return isEmpty(live) || isRecord(live)
   if (Array.isArray(wanted)) {
-    return Array.isArray(live) && live.length === wanted.length && wanted.every((item, at) => covers(live[at], item))
+    if (!Array.isArray(live)) return false
+    const key = mergeKeyOf(wanted)
+    if (key === undefined) return live.length === wanted.length && wanted.every((item, at) => covers(live[at], item))
+    return wanted.every((item) =>
+      live.some((found) => isRecord(found) && found[key] === item[key] && covers(found, item))
+    )
   }
   if (isRecord(wanted)) {
     return isRecord(live) && Object.entries(wanted).every(([key, value]) => covers(live[key], value))

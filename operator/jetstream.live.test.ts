@@ -152,6 +152,60 @@ describe("what somebody else changes", () => {
   )
 })
 
+describe("a durable whose leader is lost", () => {
+  /** A JetStream domain that is the server itself, where consumers can be made not to answer, as in a cluster that lost a node. */
+  const startDomain = (domain: string, nats: World["nats"]) =>
+    Effect.gen(function* () {
+      const state = { silent: false }
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          nats.subscribe(`$JS.${domain}.API.>`, {
+            callback: (_, message) => {
+              void (async () => {
+                const answer = await nats.request(message.subject.replace(`.${domain}.`, "."), message.data)
+                if (!state.silent || !message.subject.includes(".CONSUMER.LIST.")) return message.respond(answer.data)
+                const list = answer.json<{ consumers: ReadonlyArray<{ name: string }> }>()
+                const missing = list.consumers.map(({ name }) => name)
+                message.respond(JSON.stringify({ ...list, consumers: [], missing }))
+              })()
+            }
+          })
+        ),
+        (subscription) => Effect.sync(() => subscription.unsubscribe())
+      )
+      return state
+    })
+
+  it.live("is waited for, not made anew", () =>
+    withWorld((world) =>
+      Effect.gen(function* () {
+        const { kube, nats, reconcile, rollOut, status } = world
+        const domain = yield* startDomain("elsewhere", nats)
+        yield* kube.apply(
+          manifest("logs", { nats: { servers: ["nats://nats.nats.svc:4222"], jetstreamDomain: "elsewhere" } })
+        )
+        yield* reconcile()
+        yield* rollOut()
+        yield* reconcile()
+        const durable = (yield* status()).consumer!.name!
+
+        domain.silent = true
+        const { steps, outcome } = yield* reconcile()
+        assert.deepStrictEqual(steps, [])
+        assert.deepStrictEqual(outcome, {
+          _tag: "Retry",
+          message: `list consumers of ${stream}: no server answers for ${durable}`
+        })
+        assert.strictEqual((yield* status()).consumer!.name, durable)
+
+        domain.silent = false
+        assert.deepStrictEqual((yield* reconcile()).steps, [])
+        assert.strictEqual((yield* status()).consumer!.name, durable)
+      })
+    )
+  )
+})
+
 describe("whose a stream is", () => {
   it.live("of two EventStreams on one stream the second is refused, and nothing is changed", () =>
     withWorld(({ kube, manager, reconcile, status }) =>

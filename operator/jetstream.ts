@@ -3,6 +3,7 @@ import {
   JetStreamApiError,
   type JetStreamManager,
   jetstreamManager,
+  type Lister,
   type StreamInfo
 } from "@nats-io/jetstream"
 import {
@@ -83,6 +84,7 @@ export interface Account {
   /** Whether the server is part of a cluster: others refuse more than one replica. */
   readonly clustered: boolean
   readonly stream: (name: string) => Effect.Effect<StreamState | undefined, JetStreamError>
+  /** All of them, or none: fails while one has no leader to tell about it. */
   readonly consumers: (stream: string) => Effect.Effect<ReadonlyArray<ConsumerState>, JetStreamError>
   readonly createStream: (config: StreamConfig) => Effect.Effect<StreamState, JetStreamError>
   /** Changes the given fields and leaves the others. */
@@ -183,6 +185,13 @@ const codes: Readonly<Partial<Record<JetStreamError["reason"], string>>> = {
   QuotaExceeded: "quota"
 }
 
+/**
+ * Consumers whose leader did not answer when the last page was made: they exist, and are not in it. A consumer taken for
+ * deleted would be made anew. Source: nats-server, `JSApiConsumerListResponse.Missing`; the client's types leave it out.
+ */
+const silentOf = (pages: Lister<ConsumerInfo>): ReadonlyArray<string> =>
+  (pages as unknown as { readonly pageInfo: { readonly missing?: ReadonlyArray<string> } }).pageInfo.missing ?? []
+
 const decodeStatus = Schema.decodeUnknownOption(Schema.fromJsonString(WriterStatus))
 
 const makeAccount = (
@@ -238,9 +247,22 @@ const makeAccount = (
     consumers: (stream) =>
       call("list consumers of", stream, async () => {
         const found: Array<ConsumerState> = []
-        for await (const info of manager.consumers.list(stream)) found.push(consumerState(info))
-        return found
-      }),
+        const silent = new Set<string>()
+        const pages = manager.consumers.list(stream)
+        for (let page = await pages.next(); ; page = await pages.next()) {
+          for (const name of silentOf(pages)) silent.add(name)
+          if (page.length === 0) break
+          found.push(...page.map(consumerState))
+        }
+        return { found, silent: [...silent] }
+      }).pipe(
+        Effect.flatMap(({ found, silent }) => {
+          if (silent.length === 0) return Effect.succeed(found)
+          const detail = `no server answers for ${silent.join(", ")}`
+          const operation = `list consumers of ${stream}`
+          return Effect.fail(new JetStreamError({ reason: "Unavailable", operation, detail }))
+        })
+      ),
     createStream: (config) =>
       call("create stream", config.name, () =>
         manager.streams.add(config as object as Parameters<typeof manager.streams.add>[0])

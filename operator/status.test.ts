@@ -61,6 +61,7 @@ const withPods = (deployment: object, pods: ReadonlyArray<KubeObject> = []): Obs
   pods
 })
 const pod = (status: object): KubeObject => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, status })
+const message = (status: EventStreamStatus, type: string) => status.conditions!.find((c) => c.type === type)?.message
 const brief = (status: EventStreamStatus) => {
   const { Ready, Reconciling, Stalled } = conditionsOf(status)
   return [
@@ -192,8 +193,6 @@ describe("what explains them", () => {
           pod({ initContainerStatuses: [{ name: "migrate", lastState: { terminated } }] })
         ])
       })
-    const message = (status: EventStreamStatus, type: string) =>
-      status.conditions!.find((c) => c.type === type)?.message
     const json = said({ exitCode: 1, message: 'x\n{"reason":"TlsFailed","message":"wanted TLS, found none"}\n' })
     assert.strictEqual(conditionsOf(json)["TargetReachable"], "False TlsFailed")
     assert.strictEqual(message(json, "Ready"), "wanted TLS, found none")
@@ -210,6 +209,26 @@ describe("what explains them", () => {
     })
     assert.strictEqual(message(image, "WriterAvailable"), "container writer: ImagePullBackOff: no such image writer:9")
     assert.notProperty(conditionsOf(image), "TargetReachable")
+  })
+
+  it.each([
+    [
+      "a Pod that finds no node",
+      withPods({ replicas: 1, updatedReplicas: 1 }, [
+        pod({ conditions: [{ type: "PodScheduled", status: "False", message: "3 Insufficient cpu" }] })
+      ]),
+      "Pod p finds no node: 3 Insufficient cpu"
+    ],
+    [
+      "a Pod that is refused",
+      withPods({ conditions: [{ type: "ReplicaFailure", status: "True", message: "exceeded quota: q" }] }),
+      "no Pod could be made: exceeded quota: q"
+    ]
+  ])("%s is told", (_, observed, words) => {
+    const status = report({ observed })
+    assert.strictEqual(brief(status), "False WriterUnavailable, Reconciling True ProgressingWithRetry")
+    assert.strictEqual(message(status, "Ready"), words)
+    assert.strictEqual(message(status, "WriterAvailable"), words)
   })
 
   it("while NATS is away what was known is kept", () => {

@@ -196,7 +196,7 @@ export const statusOf = (inputs: StatusInputs): EventStreamStatus => {
   const consumer = jetStream && stream ? currentConsumer(eventStream, stream, jetStream.consumers) : undefined
 
   const rollout = rolloutOf(observed.deployment, observed.pods, desiredWriters(eventStream))
-  const health = writerHealth(observed.writers, observed.pods, plan.durable ?? previous?.consumer?.name)
+  const health = writerHealth(observed.writers, rollout.trouble, plan.durable ?? previous?.consumer?.name)
   const server = observed.writers.find((writer) => writer.server !== null)?.server ?? previous?.target?.server
   const streamName = streamNameOf(metadata, spec)
   const durable = consumer?.name ?? previous?.consumer?.name ?? spec.consumer.name ?? metadata.name

@@ -1,4 +1,4 @@
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -51,3 +51,24 @@ describe("connectNats", () => {
     )
   })
 })
+
+it.live("leaves a server that takes no more bytes, with all that was to be sent to it", () =>
+  Effect.gen(function* () {
+    const servers = [yield* startNats(), yield* startNats()]
+    const connection = yield* connectNats({ servers: servers.map(({ url }) => url) }, settings)
+    const isAt = ({ port }: NatsServer) => connection.getServer().endsWith(`:${port}`)
+    const [other] = servers.filter((server) => !isAt(server))
+    const back = Effect.promise(async () => {
+      for await (const { type } of connection.status()) if (type === "reconnect") return
+    })
+    servers.find(isAt)!.process.kill("SIGSTOP")
+    // More than the kernel buffers for both ends.
+    for (let i = 0; i < 32; i++) connection.publish("test", new Uint8Array(1_000_000))
+    yield* Effect.promise(() => new Promise(setImmediate))
+    // As the client itself does when its pings are not answered, which takes it 15 s.
+    const { protocol } = connection as unknown as { readonly protocol: { readonly disconnect: () => void } }
+    protocol.disconnect()
+    yield* back.pipe(Effect.timeout("10 seconds"))
+    assert.isTrue(isAt(other!))
+  }).pipe(Effect.scoped)
+)

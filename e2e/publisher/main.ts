@@ -6,7 +6,7 @@ import { Client } from "pg"
 import { connectNats } from "../../platform/nats.ts"
 import { publish } from "./publish.ts"
 import { forward } from "./proxy.ts"
-import { streamReport } from "./streams.ts"
+import { handOver, streamReport } from "./streams.ts"
 
 /**
  * The scenarios' hands inside the cluster, run by `kubectl exec` in a Pod that is otherwise idle: so that they need no route
@@ -78,6 +78,21 @@ const streamCommand = Command.make(
     )
 ).pipe(Command.withDescription("What JetStream says about a stream and its consumers; null when there is none."))
 
+const handOverCommand = Command.make(
+  "hand-over",
+  {
+    server,
+    to: Flag.String("to").pipe(Flag.withDescription("Name of the server that is to lead.")),
+    name: Argument.String("name")
+  },
+  ({ server, to, name }) =>
+    connected(server).pipe(
+      Effect.flatMap((nats) => handOver(nats, name, to)),
+      Effect.andThen(print(null)),
+      Effect.scoped
+    )
+).pipe(Command.withDescription("Ask the leaders of a stream and its consumers to hand over to a server."))
+
 const sqlCommand = Command.make(
   "sql",
   {
@@ -114,7 +129,7 @@ const proxyCommand = Command.make(
 const idleCommand = Command.make("idle", {}, () => Effect.never).pipe(Command.withDescription("Wait to be used."))
 
 Command.make("publisher").pipe(
-  Command.withSubcommands([publishCommand, streamCommand, sqlCommand, proxyCommand, idleCommand]),
+  Command.withSubcommands([publishCommand, streamCommand, handOverCommand, sqlCommand, proxyCommand, idleCommand]),
   Command.run({ version: "1" }),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({

@@ -74,3 +74,22 @@ export const streamReport = (nats: NatsConnection, name: string, domain: string 
     catch: (error) =>
       new StreamUnknown({ stream: name, detail: error instanceof Error ? error.message : String(error) })
   })
+
+/**
+ * Asks the leaders of a stream and of its consumers to hand over to a server; who leads in the end is the servers' election.
+ * Source: nats-server 2.11, `JSApiLeaderStepdownRequest`.
+ */
+export const handOver = (nats: NatsConnection, stream: string, server: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      const manager = await jetstreamManager(nats, { checkAPI: false })
+      const consumers = (await Array.fromAsync(manager.consumers.list(stream))).map(({ name }) => `${stream}.${name}`)
+      const subjects = [
+        `STREAM.LEADER.STEPDOWN.${stream}`,
+        ...consumers.map((name) => `CONSUMER.LEADER.STEPDOWN.${name}`)
+      ]
+      const request = JSON.stringify({ placement: { preferred: server } })
+      for (const subject of subjects) await nats.request(`$JS.API.${subject}`, request, { timeout: 5_000 })
+    },
+    catch: (error) => new StreamUnknown({ stream, detail: error instanceof Error ? error.message : String(error) })
+  })

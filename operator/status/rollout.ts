@@ -11,7 +11,7 @@ export interface Rollout {
   readonly available: number
   /** Every writer has the newest configuration and no old one is left; also while one of several is restarting. */
   readonly settled: boolean
-  /** Why a Pod does not start. */
+  /** Why a Pod does not start, or is not even made. */
   readonly trouble: WriterHealth | undefined
 }
 
@@ -42,6 +42,6 @@ export const rolloutOf = (
     updated,
     available,
     settled: deployment === undefined ? desired === 0 : seen && updated === desired && replicas === desired,
-    trouble: podTrouble(pods)
+    trouble: podTrouble(deployment, pods)
   }
 }

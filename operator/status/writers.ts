@@ -19,8 +19,14 @@ interface ContainerStatus {
   readonly state?: ContainerState
   readonly lastState?: ContainerState
 }
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly message?: string
+}
 interface PodStatus {
   readonly phase?: string
+  readonly conditions?: ReadonlyArray<Condition>
   readonly initContainerStatuses?: ReadonlyArray<ContainerStatus>
   readonly containerStatuses?: ReadonlyArray<ContainerStatus>
 }
@@ -48,6 +54,8 @@ const lastWords = (text: string): { readonly reason?: string; readonly message: 
   return { message: redact(line).slice(0, 1024) }
 }
 
+const unavailable = (message: string): WriterHealth => ({ state: "Retrying", reason: "WriterUnavailable", message })
+
 const complaint = ({ name, state, lastState }: ContainerStatus): WriterHealth | undefined => {
   const ended = state?.terminated ?? lastState?.terminated
   if (ended && ended.exitCode !== 0) {
@@ -57,8 +65,7 @@ const complaint = ({ name, state, lastState }: ContainerStatus): WriterHealth | 
   }
   const waiting = state?.waiting
   if (waiting?.reason !== undefined && imageTrouble.includes(waiting.reason)) {
-    const message = `container ${name}: ${waiting.reason}: ${waiting.message ?? "see the Pod"}`
-    return { state: "Retrying", reason: "WriterUnavailable", message }
+    return unavailable(`container ${name}: ${waiting.reason}: ${waiting.message ?? "see the Pod"}`)
   }
   return undefined
 }
@@ -69,16 +76,27 @@ const ofPod = (pod: KubeObject): WriterHealth | undefined => {
     const found = complaint(container)
     if (found) return found
   }
-  return undefined
+  const homeless = status.conditions?.find((each) => each.type === "PodScheduled" && each.status === "False")
+  return homeless && unavailable(`Pod ${pod.metadata.name} finds no node: ${homeless.message ?? "see the Pod"}`)
 }
 
-/** Why one of the Pods does not run. */
-export const podTrouble = (pods: ReadonlyArray<KubeObject>): WriterHealth | undefined => {
+/** A Pod that could not even be made: refused by a quota, a limit, the namespace's Pod security standard or a webhook. */
+const refusal = (deployment: KubeObject | undefined): WriterHealth | undefined => {
+  const { conditions } = (deployment?.["status"] ?? {}) as { readonly conditions?: ReadonlyArray<Condition> }
+  const refused = conditions?.find((each) => each.type === "ReplicaFailure" && each.status === "True")
+  return refused && unavailable(`no Pod could be made: ${refused.message ?? "see the Deployment"}`)
+}
+
+/** Why a Pod does not run, or is not there. */
+export const podTrouble = (
+  deployment: KubeObject | undefined,
+  pods: ReadonlyArray<KubeObject>
+): WriterHealth | undefined => {
   for (const pod of pods) {
     const found = ofPod(pod)
     if (found) return found
   }
-  return undefined
+  return refusal(deployment)
 }
 
 const severity = { Halted: 3, Stalled: 2, Retrying: 1 } as const
@@ -86,10 +104,12 @@ const severity = { Halted: 3, Stalled: 2, Retrying: 1 } as const
 /**
  * The health of the writers of one durable. A writer that needs a person speaks for all, since the others will meet the same
  * message or table; one that retries does not while another is running.
+ *
+ * @param trouble of the Pods, which is asked where no writer says anything
  */
 export const writerHealth = (
   writers: ReadonlyArray<WriterStatus>,
-  pods: ReadonlyArray<KubeObject>,
+  trouble: WriterHealth | undefined,
   durable: string | undefined
 ): WriterHealth => {
   const current = writers.filter((writer) => writer.durable === durable)
@@ -103,7 +123,7 @@ export const writerHealth = (
     return { state: worst.state as keyof typeof severity, reason: worst.reason ?? undefined, message }
   }
   if (running) return { state: "Running", reason: undefined, message: "writers are at work" }
-  return podTrouble(pods) ?? { state: "Silent", reason: undefined, message: "no writer has reported yet" }
+  return trouble ?? { state: "Silent", reason: undefined, message: "no writer has reported yet" }
 }
 
 /** What the lane holds so far. Every writer tells the same totals, some a moment later; one that starts has not read them yet. */
