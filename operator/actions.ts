@@ -21,7 +21,7 @@ const kubeProblem = ({ reason, message }: KubeError): Problem => ({
 
 const jetStreamProblem = (about: "Stream" | "Consumer", error: JetStreamError): Problem => {
   const { reason } = error
-  if (reason === "Unreachable" || reason === "Unavailable") return natsProblem(error)
+  if (reason === "Unreachable" || reason === "Unavailable" || reason === "Offline") return natsProblem(error)
   const own = { Stream: "StreamError", Consumer: "ConsumerError" } as const
   const reasons: Record<typeof reason, Reason> = {
     Changed: own[about],

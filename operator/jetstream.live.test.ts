@@ -197,9 +197,19 @@ describe("a durable whose leader is lost", () => {
           message: `list consumers of ${stream}: no server answers for ${durable}`
         })
         assert.strictEqual((yield* status()).consumer!.name, durable)
+        // NATS is there: it is not what has to be looked after.
+        const { StreamReady, Reconciling } = conditionsOf(yield* status())
+        assert.deepStrictEqual(
+          { StreamReady, Reconciling },
+          {
+            StreamReady: "False StreamError",
+            Reconciling: "True ProgressingWithRetry"
+          }
+        )
 
         domain.silent = false
         assert.deepStrictEqual((yield* reconcile()).steps, [])
+        assert.strictEqual(conditionsOf(yield* status())["StreamReady"], "True UpToDate")
         assert.strictEqual((yield* status()).consumer!.name, durable)
       })
     )

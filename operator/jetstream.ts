@@ -60,6 +60,7 @@ export class JetStreamError extends Schema.TaggedError<JetStreamError>()("JetStr
   reason: Schema.Literals([
     "Unreachable", // no answer
     "Unavailable", // JetStream is off, has no leader or is not enabled for the account or domain
+    "Offline", // NATS is there, and too few of the servers that hold this stream or durable are
     "Changed", // somebody was quicker; the next observation shows what is there
     "SubjectOverlap",
     "QuotaExceeded",
@@ -75,7 +76,7 @@ export class JetStreamError extends Schema.TaggedError<JetStreamError>()("JetStr
     return `${this.operation}: ${this.detail}`
   }
   get isRetryable() {
-    return this.reason === "Unreachable" || this.reason === "Unavailable" || this.reason === "Changed"
+    return ["Unreachable", "Unavailable", "Offline", "Changed"].includes(this.reason)
   }
 }
 
@@ -126,9 +127,13 @@ const reasons: Readonly<Record<number, JetStreamError["reason"]>> = {
   10065: "SubjectOverlap",
   10074: "UnsupportedByServer", // replicas > 1 not supported in non-clustered mode
   10076: "Unavailable", // not enabled
+  10118: "Offline", // stream is offline
+  10119: "Offline", // consumer is offline
   10121: "QuotaExceeded", // consumer max ack pending exceeds system limit
   10122: "QuotaExceeded", // stream max bytes exceeds account limit
-  10148: "Changed" // consumer already exists
+  10148: "Changed", // consumer already exists
+  10194: "Offline", // stream is offline: {reason}
+  10195: "Offline" // consumer is offline: {reason}
 }
 
 const streamNotFound = 10059
@@ -181,6 +186,7 @@ const consumerState = (info: ConsumerInfo): ConsumerState => ({
 const codes: Readonly<Partial<Record<JetStreamError["reason"], string>>> = {
   Unreachable: "timeout",
   Unavailable: "no_responders",
+  Offline: "no_responders",
   PermissionDenied: "permission",
   QuotaExceeded: "quota"
 }
@@ -260,7 +266,7 @@ const makeAccount = (
           if (silent.length === 0) return Effect.succeed(found)
           const detail = `no server answers for ${silent.join(", ")}`
           const operation = `list consumers of ${stream}`
-          return Effect.fail(new JetStreamError({ reason: "Unavailable", operation, detail }))
+          return Effect.fail(new JetStreamError({ reason: "Offline", operation, detail }))
         })
       ),
     createStream: (config) =>

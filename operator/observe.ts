@@ -32,14 +32,13 @@ export interface Observed {
   readonly writers: ReadonlyArray<WriterStatus>
 }
 
-/** A failure to reach NATS or JetStream as what the user is told. */
-export const natsProblem = (error: NatsUnavailable | JetStreamError): Problem => ({
-  about: "Nats",
-  reason:
-    error._tag === "JetStreamError" && error.reason === "PermissionDenied" ? "PermissionDenied" : "NatsUnreachable",
-  message: error.message,
-  stalled: false
-})
+/** A failure to reach NATS, JetStream, or the servers that hold the stream, as what the user is told. */
+export const natsProblem = (error: NatsUnavailable | JetStreamError): Problem => {
+  const why = error._tag === "JetStreamError" ? error.reason : undefined
+  const words = { message: error.message, stalled: false }
+  if (why === "Offline") return { about: "Stream", reason: "StreamError", ...words }
+  return { about: "Nats", reason: why === "PermissionDenied" ? why : "NatsUnreachable", ...words }
+}
 
 const observeJetStream = Effect.fnUntraced(function* (eventStream: EventStream, account: Account) {
   const { metadata, spec, status } = eventStream

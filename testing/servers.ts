@@ -1,5 +1,6 @@
 import { Effect, Schema, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn, type SpawnOptions, spawnSync } from "node:child_process"
+import { randomInt } from "node:crypto"
 import {
   chmodSync,
   chownSync,
@@ -37,14 +38,6 @@ export const tempDirectory = (prefix: string): Effect.Effect<string, never, Scop
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
 
-/** A port of 127.0.0.1 that is free now. */
-export const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as { port: number }
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 /** Whether something listens on the port of 127.0.0.1 already. */
 export const portTaken = (port: number): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
@@ -52,6 +45,17 @@ export const portTaken = (port: number): Effect.Effect<boolean> =>
     server.once("error", () => resume(Effect.succeed(true)))
     server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(false))))
   })
+
+/** Below what Linux gives to outgoing connections (ip_local_port_range begins at 32768), which could take it before a server does. */
+const firstPort = 10_000
+const lastPort = 32_000
+
+/** A port of 127.0.0.1 that is free now. */
+export const freePort: Effect.Effect<number> = Effect.sync(() => randomInt(firstPort, lastPort)).pipe(
+  Effect.flatMap((port) => Effect.map(portTaken(port), (taken) => ({ port, taken }))),
+  Effect.repeat({ while: ({ taken }) => taken }),
+  Effect.map(({ port }) => port)
+)
 
 export interface Server {
   readonly process: ChildProcess

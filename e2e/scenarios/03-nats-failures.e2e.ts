@@ -30,8 +30,8 @@ import {
 
 /**
  * Under load on a stream of three replicas that two writers read, first the NATS server that leads the stream is deleted, then a
- * node loses its power, with the NATS server on it and, where it can be had, a writer. Rows keep arriving; when the node is back,
- * none is lost, none is there twice, and everything is whole again.
+ * node loses its power, whose server leads the stream by then, and with it a writer where it has one. Rows keep arriving; none is
+ * lost, none is there twice, and when the node is back everything is whole again.
  */
 
 const name = "failover"
@@ -43,7 +43,7 @@ const natsPods = get<KubeList>("--namespace", "nats", "pods", "--selector=app.ku
 )
 const nodeOf = ({ spec }: KubeObject) => spec.nodeName as string
 
-/** Rows come in again: two seconds' worth of load more than there are now. */
+/** Waits until there are that many rows more than now. */
 const rowsArrive = Effect.fnUntraced(function* (when: string, more: number) {
   const { count } = yield* rows(table)
   return yield* waitFor(`rows again ${when}`, rows(table), (now) => now.count >= count + more, 90)
@@ -51,7 +51,7 @@ const rowsArrive = Effect.fnUntraced(function* (when: string, more: number) {
 
 it.live(
   "a NATS server is deleted, then a node loses its power: rows keep arriving, none lost, none twice",
-  (context) =>
+  () =>
     Effect.gen(function* () {
       const { machines, nodes } = yield* cluster
       const rate = 300
@@ -77,8 +77,15 @@ it.live(
       yield* rowsArrive("after the deletion", 2 * rate)
 
       if (machines === undefined) {
-        yield* report("NATS failures", "no node was stopped: the machines of this cluster are not ours")
-        return context.skip("the machines of this cluster are not ours to stop")
+        const { published } = yield* load.stop
+        const found = yield* settled(name, published)
+        assert.deepEqual(found, allOf(published))
+        const gap = yield* longestGap(name, podGone, yield* Clock.currentTimeMillis)
+        return yield* report(
+          "NATS failures",
+          `${counted(published, found)}, longest time without rows: ${seconds(gap)} (Pod of the stream's leader deleted); ` +
+            "no node was stopped, because this cluster's machines are not ours"
+        )
       }
 
       // A node goes, with a writer on it if there is one elsewhere than on the first node, where the database stands. Its NATS
