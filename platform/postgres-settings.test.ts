@@ -67,7 +67,12 @@ describe("database settings", () => {
     [
       "no folder",
       () => ({ secretDirectory: join(folder, "absent") }),
-      /wanted key uri, .*found an empty folder; create the Secret or fix target.postgres.secretRef/
+      /wanted key uri, .*found no such Secret; create it or fix target.postgres.secretRef/
+    ],
+    [
+      "no Secret, by its name",
+      () => ({ secretDirectory: join(folder, "absent"), secretName: "pg-app" }),
+      /of the Secret pg-app, found no such Secret/
     ],
     [
       "no key",
@@ -75,7 +80,7 @@ describe("database settings", () => {
       /wanted key uri, or keys host, dbname, .* found keys host, password;/
     ],
     ["another key", () => ({ ...secret({ host: "h" }), uriKey: "url" }), /wanted key url,/],
-    ["no URI", () => secret({ uri: "s3cret" }), /wanted a URI like .* in key uri of the database Secret/],
+    ["no URI", () => secret({ uri: "s3cret" }), /wanted a URI like .* in key uri of the Secret in /],
     ["several hosts", () => secret({ uri: "postgres://u:s3cret@a:1,b:2/d" }), /write one host/],
     ["a stray percent sign", () => secret({ uri: "postgres://u:s3cret%zz@h/d" }), /percent-encode/],
     ["no host", () => secret({ uri: "postgres:///d" }), /wanted a host/],

@@ -8,6 +8,8 @@ import type { HostMap } from "./hosts.ts"
 export interface PostgresOptions {
   /** Folder with one file per key: `uri`, or host, port, dbname, username, password; `ca.crt` if there is one. */
   readonly secretDirectory?: string
+  /** Name of the Secret that is mounted there, for messages. */
+  readonly secretName?: string
   /** File of `secretDirectory` with the connection URI. */
   readonly uriKey?: string
   /** Connection URI; excludes `secretDirectory` and the parts. */
@@ -100,17 +102,17 @@ const parseUri = (uri: string, place: string): Parts => {
   }
 }
 
-const readSecret = (folder: string, uriKey: string): Parts => {
+const readSecret = (folder: string, name: string, uriKey: string): Parts => {
   // Kubernetes mounts keys as links beside its own dot-files.
   const keys = existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : []
   const uri = keys.includes(uriKey) ? readText(join(folder, uriKey)) : undefined
-  if (uri !== undefined) return parseUri(uri.trim(), `key ${uriKey} of the database Secret`)
+  if (uri !== undefined) return parseUri(uri.trim(), `key ${uriKey} of the Secret ${name}`)
   const missing = ["host", "dbname", "username"].filter((key) => !keys.includes(key))
   if (missing.length > 0) {
-    const found = keys.length === 0 ? "an empty folder" : `keys ${keys.sort().join(", ")}`
+    const found = keys.length === 0 ? "no such Secret" : `keys ${keys.sort().join(", ")}`
     throw invalid(
-      `wanted key ${uriKey}, or keys host, dbname, username and password, of the database Secret in ${folder}, found ${found}; ` +
-        `create the Secret or fix target.postgres.secretRef`
+      `wanted key ${uriKey}, or keys host, dbname, username and password, of the Secret ${name}, found ${found}; ` +
+        `create it or fix target.postgres.secretRef`
     )
   }
   const file = (key: string) => readText(join(folder, key))
@@ -152,7 +154,7 @@ export const readSettings = (options: PostgresOptions, hosts: HostMap): Postgres
       ? parseUri(Redacted.value(options.uri), "uri")
       : folder === undefined
         ? readInline(options)
-        : readSecret(folder, options.uriKey ?? "uri")
+        : readSecret(folder, options.secretName ?? `in ${folder}`, options.uriKey ?? "uri")
   const { host, user } = parts
   if (!host || !user) {
     throw invalid(

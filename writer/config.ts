@@ -123,6 +123,7 @@ export type NatsConfig = typeof NatsConfig.Type
 export const PostgresConfig = Schema.Struct({
   /** A folder with one file per key, the shape of a mounted CloudNativePG app Secret. */
   secretDirectory: optional(Schema.NonEmptyString, "Folder with uri, or host, port, dbname, username, password."),
+  secretName: optional(Schema.NonEmptyString, "Name of the Secret mounted as secretDirectory, for messages."),
   uriKey: withDefault(Schema.NonEmptyString, "uri", "File of secretDirectory that holds the connection URI."),
   uri: optional(
     Schema.RedactedFromValue(Schema.NonEmptyString),

@@ -24,7 +24,7 @@ const postgresConfig = (spec: EventStreamSpec): WriterConfig["target"]["postgres
   const { secretRef, passwordSecretRef, host, database, user, port, statementTimeout, lockTimeout } =
     spec.target.postgres
   return {
-    ...(secretRef === undefined ? {} : { secretDirectory: PostgresSecretPath }),
+    ...(secretRef === undefined ? {} : { secretDirectory: PostgresSecretPath, secretName: secretRef.name }),
     uriKey: secretRef?.uriKey ?? "uri",
     ...(host === undefined ? {} : { host }),
     port,
