@@ -20,7 +20,7 @@ import { lead, type LeaseLost } from "./leadership.ts"
 import { OperatorMetrics } from "./metrics.ts"
 import { makeWorkQueue, type WorkQueue } from "./queue.ts"
 import { makeReconciler, type Report } from "./reconcile.ts"
-import { NameLabel, writerLabels } from "./specs/names.ts"
+import { NameLabel, ownerOf, writerLabels } from "./specs/names.ts"
 
 const controller = "eventstream"
 /** Pods and Deployments change several times within a moment when a rollout moves on; one look is enough. */
@@ -161,7 +161,11 @@ const reconcileAll = Effect.fnUntraced(function* (
   metrics.queue(() => Effect.runSync(queue.counters))
   yield* become(true, "watching EventStreams")
   const reconcile = makeReconciler({
-    defaults: { image: config.writerImage, hosts: config.hosts },
+    defaults: {
+      image: config.writerImage,
+      hosts: config.hosts,
+      ...(config.election ? { operator: ownerOf(config.election.lease) } : {})
+    },
     statusIntervalMillis: config.statusIntervalMillis
   })
   const workers = yield* queue

@@ -3,7 +3,7 @@ import { needsApply } from "../drift.ts"
 import { ConfigMaps, type KubeObject, keyOf } from "../kube.ts"
 import { configHash, configMap, configMapName, writerConfig } from "../specs/configmap.ts"
 import { deployment } from "../specs/deployment.ts"
-import { ConfigHashAnnotation } from "../specs/names.ts"
+import { ConfigHashAnnotation, OperatorAnnotation } from "../specs/names.ts"
 import { serviceAccount } from "../specs/serviceaccount.ts"
 import type { Action, Inputs, Problem } from "./action.ts"
 
@@ -42,6 +42,17 @@ const conflictOf = (eventStream: EventStream, object: KubeObject | undefined): P
   return { about: "Kubernetes", reason: "NameConflict", message, stalled: true }
 }
 
+/** Names another operator that looks after the writers; what it does is not undone. */
+const rivalOf = (live: KubeObject | undefined, own: string | undefined): Problem | undefined => {
+  const other = live?.metadata.annotations?.[OperatorAnnotation]
+  if (live === undefined || other === undefined || other === own) return undefined
+  const id = `Deployment ${live.metadata.namespace}/${live.metadata.name}`
+  const message =
+    `${id} is looked after by another operator, whose Lease is ${other}; let only one look after this namespace, ` +
+    `or, if that one is gone, remove the annotation ${OperatorAnnotation} from the Deployment`
+  return { about: "Kubernetes", reason: "NameConflict", message, stalled: true }
+}
+
 /** The configuration a writer Pod runs. */
 export const hashOfPod = (pod: KubeObject) => pod.metadata.annotations?.[ConfigHashAnnotation]
 
@@ -71,6 +82,8 @@ export const planWriters = (
   const problems = [children.serviceAccount, children.deployment, present].flatMap(
     (object) => conflictOf(eventStream, object) ?? []
   )
+  const rival = rivalOf(children.deployment, inputs.defaults.operator)
+  if (rival) problems.push(rival)
   if (problems.length > 0) return { actions: [], problems, configHash: hash, rolledOut: false }
 
   const actions: Array<Action> = []

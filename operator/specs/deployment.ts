@@ -4,6 +4,7 @@ import { ConfigFile, configMapName } from "./configmap.ts"
 import {
   childLabels,
   ConfigHashAnnotation,
+  OperatorAnnotation,
   type Owner,
   ownerReference,
   selectorLabels,
@@ -17,6 +18,8 @@ export interface WriterDefaults {
   readonly image: string
   /** EVENTSTREAM_HOSTS of the operator itself, passed on; unset in a cluster. */
   readonly hosts: string | undefined
+  /** `<namespace>/<name>` of the operator's Lease; unset where it has none. */
+  readonly operator?: string
 }
 
 const configPath = "/etc/eventstream/config"
@@ -97,6 +100,7 @@ export const deployment = (
       name: writerName(owner.name),
       namespace: owner.namespace,
       labels: childLabels(owner.name),
+      ...(defaults.operator === undefined ? {} : { annotations: { [OperatorAnnotation]: defaults.operator } }),
       ownerReferences: [ownerReference(owner)]
     },
     spec: {

@@ -10,6 +10,12 @@ export const ApproveAnnotation = "eventstream.dev/approve"
 /** On what is applied: a hash over the whole of it, so that a field that is no longer wanted is noticed too. */
 export const AppliedHashAnnotation = "eventstream.dev/applied-hash"
 
+/**
+ * On a writers' Deployment: `<namespace>/<name>` of the Lease of the operator that looks after it. Two that differ in a setting
+ * would roll the writers back and forth for ever.
+ */
+export const OperatorAnnotation = "eventstream.dev/operator"
+
 /** On writer Pods: which configuration they run. */
 export const ConfigHashAnnotation = "eventstream.dev/config-hash"
 
