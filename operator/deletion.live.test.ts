@@ -104,6 +104,22 @@ describe("deletion", () => {
     )
   )
 
+  it.live("that never reached NATS ends at once: there is nothing of it there", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      yield* Effect.gen(function* () {
+        const kube = yield* Kube
+        const reconciler = makeReconciler(settings)
+        yield* kube.apply(manifest("logs", { drainTimeout: "1h" }))
+        yield* reconciler(key)
+        yield* kube.delete(EventStreams, key)
+        const { outcome, steps } = yield* reconciler(key)
+        assert.deepStrictEqual(steps, ["SetFinalizers"])
+        assert.strictEqual(outcome._tag, "Gone")
+      }).pipe(Effect.provide(operatorServices(port, memory, [])))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("without NATS ends after drainTimeout, and says what stays behind", () =>
     Effect.gen(function* () {
       const port = yield* freePort
@@ -113,11 +129,11 @@ describe("deletion", () => {
         const reconciler = makeReconciler(settings)
         yield* kube.apply(manifest("logs", { drainTimeout: "1s" }))
         yield* reconciler(key)
+        yield* kube.patchStatus(EventStreams, key, { stream: { name: "DEMO_LOGS" }, consumer: { name: "logs-0-0" } })
         yield* kube.delete(EventStreams, key)
         const { outcome } = yield* reconciler(key)
         assert.strictEqual(outcome._tag, "Settled")
         yield* Effect.sleep("1100 millis")
-        yield* kube.patchStatus(EventStreams, key, { consumer: { name: "logs-0-0" } })
         const released = yield* reconciler(key)
         assert.deepStrictEqual(released.steps, ["ReportOrphans", "SetFinalizers"])
         assert.strictEqual(released.outcome._tag, "Gone")

@@ -10,12 +10,10 @@ export interface Note {
   readonly note: string
 }
 
-/** Ready's reasons that people want to be told of when they come up. */
-const warnings: Readonly<Record<string, string>> = {
-  NatsUnreachable: "NatsDisconnected",
-  TargetUnreachable: "TargetUnreachable",
-  Halted: "Halted"
-}
+/** Reasons for not being ready that belong to a life without trouble; all others are told when they come up. */
+const untroubled = new Set(["Progressing", "Draining"])
+/** Where an Event has another name than the condition's reason. */
+const eventReasons: Readonly<Record<string, string>> = { NatsUnreachable: "NatsDisconnected" }
 
 /** What has come to pass between two statuses. */
 export const eventsBetween = (
@@ -43,9 +41,13 @@ export const eventsBetween = (
     notes.push({ type: "Warning", reason: stalled.reason, note: stalled.message })
   }
   const ready = find(after, "Ready")
-  const warning = ready?.status === "False" ? warnings[ready.reason] : undefined
-  if (ready && warning !== undefined && warning !== stalled?.reason && ready.reason !== find(before, "Ready")?.reason) {
-    notes.push({ type: "Warning", reason: warning, note: ready.message })
+  if (
+    ready?.status === "False" &&
+    !stalled && // which has told it, in closer words
+    !untroubled.has(ready.reason) &&
+    ready.reason !== find(before, "Ready")?.reason
+  ) {
+    notes.push({ type: "Warning", reason: eventReasons[ready.reason] ?? ready.reason, note: ready.message })
   }
   if (appeared("DeadLettering")) {
     const note = `${next.delivery?.deadLettered ?? 0} messages became dead letters so far`

@@ -319,10 +319,12 @@ describe("events", () => {
   const reasons = (previous: EventStreamStatus | undefined, next: EventStreamStatus) =>
     eventsBetween(previous, next).map(({ type, reason }) => `${type} ${reason}`)
   const away = report({ failure: failing({}) })
+  const loggedOut: Observed = { ...world, writers: [{ ...answer, state: "Retrying", reason: "LoginFailed" }] }
   it.each([
     ["nothing new is no event", running, running, []],
     ["NATS is lost", running, away, ["Warning NatsDisconnected"]],
     ["once", away, away, []],
+    ["NATS is back, the password wrong", away, report({ observed: loggedOut }), ["Warning LoginFailed"]],
     [
       "stalled",
       running,

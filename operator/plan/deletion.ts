@@ -84,6 +84,8 @@ export const planDeletion = (eventStream: EventStream, observed: Observed, input
     finalizers: metadata.finalizers.filter((finalizer) => finalizer !== Finalizer)
   }
   if (!jetStream) {
+    // NATS has never answered: there is nothing of this object in it.
+    if (eventStream.status?.stream === undefined) return { ...emptyPlan, actions: [release] }
     if (!expired)
       return wait(
         "NATS is needed to remove durable and stream",
