@@ -32,14 +32,14 @@ const archivesFor = (run: string) => {
 
 const onGiven = (kubeconfig: string, session: Session) =>
   Effect.gen(function* () {
-    yield* phase("tools", build("kubectl", "helm"))
+    yield* phase("tools", build("kubectl", "chart"))
     const run = yield* openRun
     return yield* runSession(accessTo("given", kubeconfig), session, run)
   })
 
 const onKind = (image: string, session: Session) =>
   Effect.gen(function* () {
-    yield* phase("tools", build("kubectl", "helm", "coredns", "nats-server"))
+    yield* phase("tools", build("kubectl", "chart", "coredns", "nats-server"))
     const run = yield* openRun
     const archives = yield* phase("images", archivesFor(run))
     const name = `eventstream-e2e-${process.pid}`
@@ -51,7 +51,7 @@ const onKind = (image: string, session: Session) =>
 const onOwnNodes = (session: Session) =>
   Effect.gen(function* () {
     yield* phase("machine", prepareMachine)
-    yield* phase("tools", build("plane", "node", "helm", "nats-server"))
+    yield* phase("tools", build("plane", "node", "chart", "nats-server"))
     const run = yield* openRun
     const archives = yield* phase("images", archivesFor(run))
     const input = JSON.stringify({ session, archives: [...archives] })
