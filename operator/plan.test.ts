@@ -15,7 +15,7 @@ import type { Observed } from "./observe.ts"
 import { plan } from "./plan.ts"
 import type { Action, Inputs } from "./plan/action.ts"
 import { durableName, newConsumer } from "./specs/consumer.ts"
-import { CreatedMark, Finalizer, OperatorAnnotation, OwnerMark } from "./specs/names.ts"
+import { CreatedMark, Finalizer, OwnerMark } from "./specs/names.ts"
 import { changeOf, statusOf } from "./status.ts"
 
 const nowMillis = Date.parse("2026-01-02T00:00:00Z")
@@ -130,34 +130,6 @@ describe("a plan", () => {
   ]
   it.each(table)("%s", (_, eventStream, world, expected) => {
     assert.deepStrictEqual(tags(plan(eventStream, world, inputs).actions), expected)
-  })
-
-  it("leaves the writers of another operator alone, whatever that one sets", () => {
-    const by = (operator: string, image = "writer:test"): Inputs => ({
-      ...inputs,
-      defaults: { image, hosts: undefined, operator }
-    })
-    const { eventStream, world } = settle({ eventStream: plain, world: emptyWorld }, by("a/operator"))
-    assert.deepEqual(tags(plan(eventStream, world, by("a/operator", "writer:next")).actions), ["Apply"])
-
-    const other = plan(eventStream, world, by("b/operator", "writer:next"))
-    assert.deepEqual(other.actions, [])
-    assert.deepEqual(other.problems, [
-      {
-        about: "Kubernetes",
-        reason: "NameConflict",
-        message:
-          "Deployment demo/logs-writer is looked after by another operator, whose Lease is a/operator; let only one look after " +
-          "this namespace, or, if that one is gone, remove the annotation eventstream.dev/operator from the Deployment",
-        stalled: true
-      }
-    ])
-
-    const deployment = world.deployment!
-    const { annotations } = deployment.metadata
-    const left = Object.fromEntries(Object.entries(annotations!).filter(([name]) => name !== OperatorAnnotation))
-    const free = { ...world, deployment: { ...deployment, metadata: { ...deployment.metadata, annotations: left } } }
-    assert.deepEqual(tags(plan(eventStream, free, by("b/operator")).actions), ["Apply"])
   })
 
   it("keeps old configurations for a rollback, and no more than three", () => {
