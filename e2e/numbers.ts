@@ -111,7 +111,7 @@ export const isReady = (object: KubeObject & { readonly metadata: { readonly gen
   condition(object, "Reconciling") === "absent" &&
   (object.status?.writer?.readyReplicas ?? 0) === (object.spec.suspend ? 0 : object.spec.writer.replicas)
 
-export const ready = (name: string, seconds = 60) =>
+export const ready = (name: string, seconds = 120) =>
   waitFor(`EventStream ${name} ready`, eventStream(name), isReady, seconds)
 
 /** Removes an EventStream, if there is one, and by its deletion policy its stream. */

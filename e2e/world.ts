@@ -75,7 +75,7 @@ export const waitFor = <A, E extends { readonly message: string }>(
   wanted: string,
   look: Effect.Effect<A, E>,
   is: (seen: A) => boolean,
-  seconds = 60
+  seconds = 120
 ): Effect.Effect<A, NotSeen> =>
   Effect.suspend(() => {
     let last = "nothing"

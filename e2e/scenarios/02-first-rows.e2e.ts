@@ -142,5 +142,5 @@ it.live(
         }, all within ${seconds(took)}`
       )
     }),
-  240_000
+  400_000
 )

@@ -38,7 +38,7 @@ const table = tableOf(name)
 const restart = Effect.fnUntraced(function* (into: string, workload: string) {
   const started = yield* Clock.currentTimeMillis
   yield* kubectl("rollout", "restart", "--namespace", into, workload)
-  yield* kubectl("rollout", "status", "--namespace", into, workload, "--timeout=180s")
+  yield* kubectl("rollout", "status", "--namespace", into, workload, "--timeout=500s")
   return ((yield* Clock.currentTimeMillis) - started) / 1000
 })
 
@@ -62,7 +62,7 @@ it.live(
       const before = yield* leader
       const operatorGone = yield* Clock.currentTimeMillis
       yield* kubectl("delete", "pod", "--namespace", operatorNamespace, before.pod, "--wait=false")
-      const after = yield* waitFor("another leader", leader, ({ pod }) => pod !== "" && pod !== before.pod, 30)
+      const after = yield* waitFor("another leader", leader, ({ pod }) => pod !== "" && pod !== before.pod, 60)
       const handedOver = (after.since - operatorGone) / 1000
       assert.isBelow(handedOver, 5, "a leader that is stopped gives its Lease back, nobody waits for it to expire")
       // It works: what is edited now is carried out by the new leader.
@@ -81,7 +81,7 @@ it.live(
         ],
         { concurrency: 2 }
       )
-      yield* waitFor("three replicas up to date", streamThere(streamNameOf(name)), ({ current }) => current === 3)
+      yield* waitFor("three replicas up to date", streamThere(streamNameOf(name)), ({ current }) => current === 3, 300)
       yield* ready(name)
 
       const { published } = yield* load.stop
@@ -99,5 +99,5 @@ it.live(
           `Lease handed over in ${seconds(handedOver)}), ${seconds(gaps.all)} (all restarted: NATS in ${seconds(took[0])}, operators in ${seconds(took[1])})`
       )
     }).pipe(Effect.scoped),
-  420_000
+  900_000
 )

@@ -77,5 +77,5 @@ it.live(
       assert.deepEqual(found, allOf(published))
       yield* report("edits", `${counted(published, found)}, of these ${backlog} while suspended`)
     }).pipe(Effect.scoped),
-  240_000
+  400_000
 )

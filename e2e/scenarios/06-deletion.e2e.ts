@@ -100,5 +100,5 @@ it.live(
         `four pairs of policies kept, four deletions in ${seconds(took)}; taken up again: ${counted(2 * events, found)}`
       )
     }).pipe(Effect.scoped),
-  240_000
+  400_000
 )

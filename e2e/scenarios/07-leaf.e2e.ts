@@ -112,5 +112,5 @@ it.live(
         `${counted(2 * events, found)}, of these ${events} published while the link was cut, all there ${seconds(recovery)} after it was back`
       )
     }).pipe(Effect.scoped),
-  300_000
+  500_000
 )

@@ -145,5 +145,5 @@ it.live(
         `${counted(published, found)}, ${before.writers.length} writers, none restarted, longest time without rows: ${seconds(gap)}`
       )
     }).pipe(Effect.scoped),
-  300_000
+  500_000
 )
