@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { CommandFailed } from "../charts/helm.ts"
+import { conditionsOf } from "../testing/operator-services.ts"
 import {
   apply,
   get,
@@ -97,12 +98,7 @@ export const numbers = (name: string, spec: object = {}) => ({
 export const eventStream = (name: string) => get("--namespace", namespace, "eventstream", name)
 
 /** A condition in two words, e.g. `True Running`; none: `absent`. */
-export const condition = ({ status }: KubeObject, type: string): string => {
-  const found = (status?.conditions as ReadonlyArray<Record<string, string>> | undefined)?.find(
-    (c) => c["type"] === type
-  )
-  return found ? `${found["status"]} ${found["reason"]}` : "absent"
-}
+export const condition = ({ status }: KubeObject, type: string): string => conditionsOf(status ?? {})[type] ?? "absent"
 
 /** Ready as it stands in the spec now, with all its writers. */
 export const isReady = (object: KubeObject & { readonly metadata: { readonly generation?: number } }): boolean =>

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Pool } from "pg"
 import { assert, inject } from "vitest"
 import { connectNats } from "../platform/nats.ts"
-import { kubectl } from "../testing/control-plane.ts"
+import { cellsOf, kubectl } from "../testing/control-plane.ts"
 import { runNode } from "../testing/node-agent.ts"
 import { operatorAccount } from "../testing/operator-account.ts"
 import { startOperator } from "../testing/operator-process.ts"
@@ -24,15 +24,6 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   effect.pipe(Effect.retry({ schedule: Schedule.spaced("200 millis"), times: 150 }))
 
 const check = (run: () => void) => Effect.try({ try: run, catch: (error) => error as Error })
-
-/** A line of `kubectl get eventstreams`, its cells without the age. */
-const cellsOf = (table: string, name: string) =>
-  table
-    .split("\n")
-    .find((line) => line.startsWith(`${name} `))
-    ?.trim()
-    .split(/\s+/)
-    .slice(0, -1)
 
 it.live(
   "kubectl apply, rows, kubectl get, scale, delete",

@@ -53,6 +53,15 @@ export const kubectl = (
     return Effect.sync(() => void child.kill())
   })
 
+/** A line of what `kubectl get` prints, its cells without the last, the age; `undefined` when it has none of that name. */
+export const cellsOf = (table: string, name: string): ReadonlyArray<string> | undefined =>
+  table
+    .split("\n")
+    .find((line) => line.startsWith(`${name} `))
+    ?.trim()
+    .split(/\s+/)
+    .slice(0, -1)
+
 const buildPlane = Effect.try({
   try: () => execFileSync(join(root, "tools", "build.sh"), ["plane"], { stdio: ["ignore", "ignore", "inherit"] }),
   catch: (error) => new ServerFailed({ command: "tools/build.sh plane", output: String(error) })

@@ -5,7 +5,8 @@ import { Effect, Schema } from "effect"
 import { startProxy } from "../testing/proxy.ts"
 import { startNats } from "../testing/servers.ts"
 import { connectTo, makeBench, Servers } from "../testing/writer-bench.ts"
-import { type LogLine, startWriter } from "../testing/writer-process.ts"
+import type { LogLine } from "../testing/logged-process.ts"
+import { startWriter } from "../testing/writer-process.ts"
 import { WriterStatus } from "./config.ts"
 
 const all = (count: number) => ({ rows: count, distinct: count, deadLetters: 0, covered: count })

@@ -3,6 +3,7 @@ import { Clock, Effect } from "effect"
 import { join } from "node:path"
 import { quantise } from "../../operator/status/numbers.ts"
 import { ServiceMetrics } from "../../demo/otel-metrics.ts"
+import { cellsOf } from "../../testing/control-plane.ts"
 import { condition, eventStream, isReady, streamNameOf } from "../numbers.ts"
 import {
   kubectl,
@@ -56,15 +57,6 @@ const contains = (value: any, wanted: any): boolean =>
   typeof wanted === "object" && wanted !== null
     ? Object.entries(wanted).every(([key, part]) => contains(value?.[key], part))
     : value === wanted
-
-/** The cells of an EventStream's line, without its name and age. */
-const cellsOf = (table: string, name: string) =>
-  table
-    .split("\n")
-    .find((line) => line.startsWith(`${name} `))
-    ?.trim()
-    .split(/\s+/)
-    .slice(1, -1)
 
 it.live(
   "the quickstart: published events become rows, and the status says so",
@@ -131,8 +123,8 @@ it.live(
       }
       const table = yield* kubectl("get", "eventstreams", "--namespace", namespace)
       for (const [i, { name }] of streams.entries()) {
-        // READY REASON LAG WRITERS DLQ STREAM
-        assert.deepEqual(cellsOf(table, name), ["True", "Running", "0", "1", String(dead[i]), streamNameOf(name)])
+        // NAME READY REASON LAG WRITERS DLQ STREAM
+        assert.deepEqual(cellsOf(table, name), [name, "True", "Running", "0", "1", String(dead[i]), streamNameOf(name)])
       }
       const sum = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b, 0)
       yield* report(
