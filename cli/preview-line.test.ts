@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs"
 import { Result } from "effect"
 import { describe, expect, it } from "vitest"
+import { type Columns, examples, matches, outputOf, processorOf } from "../testing/examples.ts"
 import { previewLine } from "./preview-line.ts"
-
-type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
-type Columns = Readonly<Record<string, Json>>
 
 interface Preview {
   readonly rows?: ReadonlyArray<{ readonly table: string; readonly columns: Columns }>
@@ -13,88 +10,6 @@ interface Preview {
     readonly elements?: ReadonlyArray<{ readonly index: number; readonly reason: string }>
   }
   readonly dropped?: { readonly reason: string }
-}
-
-interface Example {
-  readonly id: string
-  readonly stream: "TELEMETRY" | "OTEL_METRICS"
-  readonly subject: string
-  readonly encoding: "json" | "base64"
-  readonly payload: Json
-  readonly meta: {
-    readonly received_at: string
-    readonly stream: string
-    readonly seq: number
-    readonly msg_id?: string
-  }
-  readonly options?: Columns
-  readonly expect: {
-    readonly table?: string
-    readonly rows?: ReadonlyArray<Columns>
-    readonly dead_letter_elements?: ReadonlyArray<number>
-    readonly dead_letter?: true
-    readonly dropped?: true
-    readonly reason?: string
-  }
-  readonly why: string
-}
-
-const examples = readFileSync(new URL("../writer/processors/golden/examples.jsonl", import.meta.url), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line) as Example)
-
-const uuid = /^[\da-f]{8}-[\da-f]{4}-([\da-f])[\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/
-
-const isRecord = (value: unknown): value is Readonly<Record<string, Json>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** Whether `actual` has every member of `subset`, at every level. */
-const contains = (actual: unknown, subset: Json): boolean =>
-  isRecord(subset)
-    ? isRecord(actual) && Object.entries(subset).every(([key, value]) => contains(actual[key], value))
-    : matches(actual, subset)
-
-/** The rules of comparison of the examples: matchers, instants, numbers with a tolerance, bigints as text. */
-const matches = (actual: unknown, expected: Json): boolean => {
-  if (isRecord(expected) && Object.keys(expected).some((key) => key.startsWith("$"))) {
-    return Object.entries(expected).every(([matcher, argument]) => {
-      switch (matcher) {
-        case "$any":
-          return actual !== null && actual !== undefined
-        case "$uuid":
-          return typeof actual === "string" && [true, uuid.exec(actual)?.[1]].includes(argument as string | true)
-        case "$contains":
-          return contains(actual, argument)
-        case "$items":
-          return (argument as ReadonlyArray<Json>).every((item) =>
-            (actual as ReadonlyArray<Json>).some((element) => contains(element, item))
-          )
-        case "$absent":
-          return (argument as ReadonlyArray<string>).every((key) => !Object.hasOwn(actual as object, key))
-        default:
-          throw new Error(`unknown matcher ${matcher}`)
-      }
-    })
-  }
-  if (typeof expected === "number") {
-    return typeof actual === "number" && Math.abs(actual - expected) <= 1e-9 * Math.abs(expected)
-  }
-  if (Array.isArray(expected)) {
-    return (
-      Array.isArray(actual) &&
-      actual.length === expected.length &&
-      expected.every((item, i) => matches(actual[i], item as Json))
-    )
-  }
-  if (isRecord(expected)) {
-    return (
-      isRecord(actual) &&
-      Object.keys(actual).length === Object.keys(expected).length &&
-      Object.entries(expected).every(([key, value]) => matches(actual[key], value))
-    )
-  }
-  return actual === expected
 }
 
 const now = 1_700_000_000_000_000
@@ -111,7 +26,8 @@ describe("the examples of the data contract", () => {
   it.each(examples.map((example) => [`${example.id}: ${example.why}`, example] as const))("%s", (_name, example) => {
     const { meta } = example
     const actual = preview({
-      processor: { TELEMETRY: "Telemetry", OTEL_METRICS: "OtelMetrics" }[example.stream],
+      processor: processorOf(example),
+      ...outputOf(example),
       subject: example.subject,
       ...(example.encoding === "json" ? { payload: example.payload } : { payloadBase64: example.payload }),
       ...(meta.msg_id === undefined ? {} : { headers: { "Nats-Msg-Id": meta.msg_id } }),
@@ -120,13 +36,17 @@ describe("the examples of the data contract", () => {
       receivedAt: meta.received_at,
       ...(example.options === undefined ? {} : { options: example.options })
     })
-    const { table, rows = [], reason, dead_letter, dropped, dead_letter_elements = [] } = example.expect
-    expect(actual.rows ?? []).toHaveLength(rows.length)
-    for (const [i, row] of rows.entries()) {
-      expect(actual.rows?.[i]?.table).toBe(table)
-      for (const [column, value] of Object.entries(row)) {
-        const found = actual.rows?.[i]?.columns[column]
-        expect(matches(found, value), `${column} is ${JSON.stringify(found)}, not ${JSON.stringify(value)}`).toBe(true)
+    const { table, rows = [], also = [], reason, dead_letter, dropped, dead_letter_elements = [] } = example.expect
+    const wanted = [...(table === undefined ? [] : [{ table, rows }]), ...also]
+    expect(actual.rows ?? []).toHaveLength(wanted.reduce((sum, { rows }) => sum + rows.length, 0))
+    for (const { table, rows } of wanted) {
+      const found = (actual.rows ?? []).filter((row) => row.table === table).map(({ columns }) => columns)
+      expect(found).toHaveLength(rows.length)
+      for (const [i, row] of rows.entries()) {
+        for (const [column, value] of Object.entries(row)) {
+          const is = found[i]?.[column]
+          expect(matches(is, value), `${column} is ${JSON.stringify(is)}, not ${JSON.stringify(value)}`).toBe(true)
+        }
       }
     }
     expect((actual.deadLetter?.elements ?? []).map(({ index }) => index)).toEqual(dead_letter_elements)
@@ -220,7 +140,9 @@ describe("a line that cannot be read", () => {
   it.each<[object | string, string]>([
     ["{", "not JSON"],
     ["[]", "Expected object"],
-    [{ ...line, processor: "Nope" }, 'processor: "Nope" is unknown; there are Json, Telemetry, OtelMetrics'],
+    [{ ...line, processor: "Nope" }, 'processor: "Nope" is unknown; there are Json, Telemetry, Events, '],
+    [{ ...line, processor: "Events", output: "Logs" }, "output: Events has Events, OcsfEvents"],
+    [{ ...line, processor: "Events", options: { ocsf: {} } }, "options: ocsf: the table has no OCSF events"],
     [{ ...line, output: "Logs" }, "output: Telemetry has only one"],
     [{ ...line, subject: "" }, '["subject"]'],
     [{ ...line, seq: 0 }, '["seq"]'],

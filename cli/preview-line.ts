@@ -1,10 +1,12 @@
 import { Result, Schema } from "effect"
-import { ProcessorConfig } from "../writer/config.ts"
+import { ProcessorConfig } from "../writer/processor-config.ts"
 import { jsonText, parseVerbatim } from "../writer/decode/json.ts"
 import { decodeBase64 } from "../writer/decode/text.ts"
 import { formatTimestamp, parseTimestampIn } from "../writer/fields/time.ts"
-import { makeProcessor, processorFaults } from "../writer/processors/index.ts"
+import { columnFaults, makeProcessor, processorFaults } from "../writer/processors/index.ts"
+import { outputNamed, outputsOf } from "../writer/processors/outputs.ts"
 import type { Message, Outcome } from "../writer/processors/processor.ts"
+import { Ascii } from "../writer/tables/ascii.ts"
 import type { Column, JsonObject, JsonValue, Micros, Table, Value } from "../writer/tables/table.ts"
 
 /** A line of input that says not what to preview; `problem` names the field, what was found and what is wanted. */
@@ -44,10 +46,15 @@ const configOf = ({ processor, output, options }: Line): Result.Result<Processor
   if (!processorTypes.includes(processor)) {
     return unreadable(`processor: ${JSON.stringify(processor)} is unknown; there are ${processorTypes.join(", ")}`)
   }
-  if (output !== undefined && output !== null) return unreadable(`output: ${processor} has only one`)
-  const config = decodeConfig({ ...options, type: processor })
+  const type = processor as ProcessorConfig["type"]
+  const named = output == null ? undefined : outputNamed(type, output)
+  if (output != null && named === undefined) {
+    const outputs = outputsOf(type)
+    return unreadable(`output: ${processor} has ${outputs.length === 0 ? "only one" : outputs.join(", ")}`)
+  }
+  const config = decodeConfig({ ...options, type, ...(named === undefined ? {} : { output: named }) })
   if (Result.isFailure(config)) return unreadable(`options: ${oneLine(config.failure.message)}`)
-  const faults = processorFaults(config.success)
+  const faults = [...processorFaults(config.success), ...columnFaults(config.success)]
   return faults.length === 0 ? Result.succeed(config.success) : unreadable(`options: ${faults.join("; ")}`)
 }
 
@@ -68,12 +75,11 @@ const payloadOf = (text: string, line: Line): Result.Result<Uint8Array, Unreadab
   })
 }
 
-const headerReader = (headers: Line["headers"]): Message["header"] => {
-  const byName = new Map(Object.entries(headers ?? {}))
-  return (name) => {
-    const value = byName.get(name)
-    return typeof value === "string" ? value : value?.[0]
-  }
+const headerReader = (given: Line["headers"]): Pick<Message, "header" | "headers"> => {
+  const headers = Object.fromEntries(
+    Object.entries(given ?? {}).map(([name, value]) => [name, typeof value === "string" ? [value] : value])
+  )
+  return { header: (name) => headers[name]?.[0], headers: () => headers }
 }
 
 /** A value as the preview prints it: `bigint` columns as decimal text, times as RFC 3339, bytes as base64. */
@@ -84,6 +90,7 @@ const printed = (column: Column, value: Value): JsonValue => {
   if (column.type === "int8[]") {
     return (value as ReadonlyArray<number | bigint | null>).map((n) => (n === null ? null : String(n)))
   }
+  if (value instanceof Ascii) return String(value)
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64")
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 }
@@ -143,7 +150,7 @@ export const previewLine = (text: string, number: number, now: Micros): Result.R
         seq: line.seq ?? number,
         receivedAt,
         data,
-        header: headerReader(line.headers)
+        ...headerReader(line.headers)
       },
       { row: (table, values) => rows.push(printedRow(processor.tables[table]!, values)) }
     )

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
@@ -32,6 +32,13 @@ describe("validation", () => {
       found.objects.map(({ name }) => name),
       ["a", "b", "c"]
     )
+  })
+
+  it("finds nothing wrong with what docs/json.md shows", () => {
+    const text = readFileSync(new URL("../docs/json.md", import.meta.url), "utf8")
+    const shown = [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map((block) => block[1]!)
+    assert.isAtLeast(shown.length, 2)
+    for (const yaml of shown) assert.deepEqual(lines({ "json.md": yaml }), [])
   })
 
   it("names every mistake of every document", () => {

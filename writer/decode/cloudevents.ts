@@ -11,10 +11,21 @@ export const isEnvelope = (object: JsonObject): boolean => isPresent(object["spe
 /**
  * What an envelope carries: `data`, a string of it being JSON text, or else the decoded `data_base64`. An envelope inside an
  * envelope is not opened again.
+ *
+ * @param textField makes a string that is no JSON an object with this one field
  */
-export const openEnvelope = <A = never>(envelope: JsonObject, decodeProtobuf?: DecodeProtobuf<A>): Payload<A> => {
+export const openEnvelope = <A = never>(
+  envelope: JsonObject,
+  decodeProtobuf?: DecodeProtobuf<A>,
+  textField?: string
+): Payload<A> => {
   const data = envelope["data"]
-  if (typeof data === "string") return fromDecoded(parseJson(data))
+  if (typeof data === "string") {
+    const decoded = parseJson(data)
+    return decoded._tag === "Malformed" && textField !== undefined
+      ? { _tag: "Json", value: { [textField]: data } }
+      : fromDecoded(decoded)
+  }
   if (data !== undefined && data !== null) return fromValue(data)
   const encoded = envelope["data_base64"]
   if (encoded === undefined || encoded === null) return { _tag: "Fault", reason: "missing_field:data" }

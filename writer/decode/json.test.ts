@@ -81,6 +81,46 @@ describe("text that PostgreSQL cannot store", () => {
   })
 })
 
+describe("keys with escapes", () => {
+  // Each pair has an object of its own kind, since what is wrong with JSON.parse depends on the keys that came before.
+  it.each([
+    [String.raw`p\\`, String.raw`p\u0041`, "pA"],
+    [String.raw`p\\`, String.raw`p\n`, "p\n"],
+    [String.raw`p\\`, String.raw`p\"`, 'p"'],
+    [String.raw`p\\u0`, String.raw`p\u0041bc`, "pAbc"],
+    [String.raw`\\u`, String.raw`\u540d\u524d`, "名前"],
+    [String.raw`_\\`, String.raw`_\udc00`, "_\uFFFD"]
+  ])("%s does not change a later %s", (earlier, later, key) => {
+    const first = `of ${later}`
+    const keys = (escaped: string) => Object.keys(value(`{${JSON.stringify(first)}:0, "${escaped}" : 1}`) as object)
+    keys(earlier)
+    expect(keys(earlier)).toEqual([first, JSON.parse(`"${earlier}"`)])
+    expect(keys(later)).toEqual([first, key])
+  })
+
+  it("are those of the platform's parser", () => {
+    const string = fc.string({ unit: fc.constantFrom("a", "\n", "\\", '"', ":", "\uFDD0", "0", " ", "__proto__") })
+    const json = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        string,
+        fc.array(tie("value"), { maxLength: 3 }),
+        fc.dictionary(string, tie("value"), { maxKeys: 4, noNullPrototype: true })
+      )
+    })).value
+    fc.assert(
+      fc.property(json, fc.boolean(), (document, spaced) => {
+        expect(value(JSON.stringify(document, null, spaced ? 1 : 0))).toEqual(document)
+      })
+    )
+    expect(Object.entries(value(String.raw`{"a":1,"\u0061":2,"\u005f_proto__":[3]}`) as object)).toEqual([
+      ["a", 2],
+      ["__proto__", [3]]
+    ])
+    expect(parseJson(String.raw`{"\u00":1}`)._tag).toBe("Malformed")
+  })
+})
+
 describe("documents", () => {
   it("replaces invalid UTF-8 and skips one byte order mark", () => {
     expect(decodeJson(Buffer.from('{"a":"caf\xe9"}', "latin1"))).toEqual({ _tag: "Json", value: { a: "caf\uFFFD" } })

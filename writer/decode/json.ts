@@ -1,4 +1,5 @@
 import type { JsonValue } from "../tables/table.ts"
+import { parseWithKeys } from "./json-keys.ts"
 import { decodeUtf8Document } from "./text.ts"
 
 /** What a text is as JSON. */
@@ -16,7 +17,13 @@ interface Leaf {
   /** The text of a string, number, boolean or null as written. */
   readonly source?: string
 }
-const parse = JSON.parse as (text: string, reviver?: (key: string, value: unknown, leaf: Leaf) => unknown) => JsonValue
+const parseText = JSON.parse as (
+  text: string,
+  reviver?: (key: string, value: unknown, leaf: Leaf) => unknown
+) => JsonValue
+/** `reviver` does not look at keys. */
+const parse = (text: string, reviver?: (key: string, value: unknown, leaf: Leaf) => unknown): JsonValue =>
+  parseWithKeys(text, (plain) => parseText(plain, reviver))
 const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => object }
 
 const isNumberPart = (code: number): boolean => (code >= 48 && code <= 57) || code === 46
@@ -115,11 +122,10 @@ export const parseJson = (text: string): Decoded => {
 export const decodeJson = (bytes: Uint8Array): Decoded => parseJson(decodeUtf8Document(bytes))
 
 /**
- * The JSON of `bytes` with every number within the range of a double as the text that was written, for columns that keep more
- * digits than a double; `undefined` when no number has so many, or when the bytes are no JSON.
+ * The JSON of `text` with every number within the range of a double as the text that was written, for columns that keep more
+ * digits than a double; `undefined` when no number has so many, or when the text is no JSON.
  */
-export const decodeNumbersAsText = (bytes: Uint8Array): JsonValue | undefined => {
-  const text = decodeUtf8Document(bytes)
+export const numbersAsText = (text: string): JsonValue | undefined => {
   if (!someLongRun(text, () => true)) return undefined
   try {
     return parse(withStorableEscapes(text), (_key, value, leaf) => (Number.isFinite(value) ? leaf.source : value))
@@ -127,6 +133,10 @@ export const decodeNumbersAsText = (bytes: Uint8Array): JsonValue | undefined =>
     return undefined
   }
 }
+
+/** {@link numbersAsText} of UTF-8 bytes. */
+export const decodeNumbersAsText = (bytes: Uint8Array): JsonValue | undefined =>
+  numbersAsText(decodeUtf8Document(bytes))
 
 /**
  * JSON to be passed on: its numbers are opaque, and `JSON.stringify` prints them as they were written.

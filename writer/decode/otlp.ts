@@ -1,4 +1,4 @@
-import { narrowed } from "../fields/values.ts"
+import { narrowed, setMember } from "../fields/values.ts"
 import type { JsonObject, JsonValue } from "../tables/table.ts"
 import type { MessageType } from "./protobuf.ts"
 import { messageType } from "./protobuf.ts"
@@ -53,13 +53,18 @@ export const Resource = messageType<Resource>({ attributes: { number: 1, type: K
 
 export interface InstrumentationScope {
   readonly name?: string
+  readonly version?: string
+  readonly attributes?: ReadonlyArray<KeyValue>
 }
 
-export const InstrumentationScope = messageType<InstrumentationScope>({ name: { number: 1, type: "string" } }, [
-  { number: 2, type: "string" },
-  { number: 3, type: KeyValue, repeated: true },
-  { number: 4, type: "uint32" }
-])
+export const InstrumentationScope = messageType<InstrumentationScope>(
+  {
+    name: { number: 1, type: "string" },
+    version: { number: 2, type: "string" },
+    attributes: { number: 3, type: KeyValue, repeated: true }
+  },
+  [{ number: 4, type: "uint32" }]
+)
 
 /** An attribute's value as JSON: bytes as base64, doubles that JSON does not know by their name, an unset one as null. */
 export const anyValue = (value: AnyValue | undefined): JsonValue => {
@@ -78,7 +83,7 @@ export const anyValue = (value: AnyValue | undefined): JsonValue => {
 
 /** Attributes as a JSON object: empty keys are left out, of duplicate keys the last counts. */
 export const attributes = (list: ReadonlyArray<KeyValue> | undefined): JsonObject => {
-  const object: Record<string, JsonValue> = Object.create(null) // a key named __proto__ is a key
-  for (const { key, value } of list ?? []) if (key !== undefined && key !== "") object[key] = anyValue(value)
+  const object: Record<string, JsonValue> = {}
+  for (const { key, value } of list ?? []) if (key !== undefined && key !== "") setMember(object, key, anyValue(value))
   return object
 }

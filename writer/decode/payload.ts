@@ -16,6 +16,12 @@ export type DecodeProtobuf<A> = (bytes: Uint8Array) => A | undefined
 /** Largest payload that is decoded, in bytes: what NATS itself recommends as the most for `max_payload`. */
 export const maxPayloadBytes = 8 * 1024 * 1024
 
+/** Why a payload is not even decoded; `undefined` when it may be. */
+export const oversizeFault = ({ length }: Uint8Array): Extract<Payload<never>, { _tag: "Fault" }> | undefined =>
+  length > maxPayloadBytes
+    ? { _tag: "Fault", reason: "payload_too_large", detail: `${length} bytes; at most ${maxPayloadBytes}` }
+    : undefined
+
 const empty: Payload<never> = { _tag: "Empty" }
 const unsupported: Payload<never> = { _tag: "Fault", reason: "unsupported_type" }
 
@@ -50,9 +56,8 @@ const firstByte = (bytes: Uint8Array): number | undefined => {
  * they begin like JSON: an OTLP request starts with a newline and a length byte, which is `{` for a first part of 123 bytes.
  */
 export const decodePayload = <A = never>(bytes: Uint8Array, decodeProtobuf?: DecodeProtobuf<A>): Payload<A> => {
-  if (bytes.length > maxPayloadBytes) {
-    return { _tag: "Fault", reason: "payload_too_large", detail: `${bytes.length} bytes; at most ${maxPayloadBytes}` }
-  }
+  const oversize = oversizeFault(bytes)
+  if (oversize !== undefined) return oversize
   const first = firstByte(bytes)
   if (first === undefined) return empty
   if (decodeProtobuf === undefined) return fromDecoded(decodeJson(bytes))

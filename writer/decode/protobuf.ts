@@ -6,7 +6,10 @@ import { decodeUtf8, storable } from "./text.ts"
  * https://protobuf.dev/programming-guides/encoding/
  */
 
-/** Scalars of protobuf. 64-bit integers are decoded as bigints, bytes are a view of the input. */
+/**
+ * Scalars of protobuf. 64-bit integers are decoded as bigints, bytes are a view of the input; `hex` are bytes decoded to
+ * lower-case hex, which is how OTLP writes ids in JSON.
+ */
 export type Scalar =
   | "double"
   | "fixed32"
@@ -20,12 +23,15 @@ export type Scalar =
   | "bool"
   | "string"
   | "bytes"
+  | "hex"
 
 export interface FieldType {
   readonly number: number
   /** A function where a message contains itself. */
   readonly type: Scalar | MessageType<object> | (() => MessageType<object>)
   readonly repeated?: true
+  /** Values of an enum by the names, in capitals, that JSON may have for them. */
+  readonly names?: ReadonlyMap<string, number>
   /** Fields with the same name exclude each other: the last on the wire counts. */
   readonly oneof?: string
 }
@@ -100,7 +106,8 @@ const wireTypes: Readonly<Record<Scalar, number>> = {
   sint32: varintWire,
   bool: varintWire,
   string: bytesWire,
-  bytes: bytesWire
+  bytes: bytesWire,
+  hex: bytesWire
 }
 
 class Reader {
@@ -184,6 +191,8 @@ class Reader {
         return storable(decodeUtf8(this.#slice(end)))
       case "bytes":
         return this.#slice(end)
+      case "hex":
+        return this.#hex(end)
     }
   }
 
@@ -225,6 +234,11 @@ class Reader {
 
   #byte(end: number): number {
     return this.#view.getUint8(this.advance(1, end))
+  }
+
+  #hex(end: number): string {
+    const slice = this.#slice(end)
+    return Buffer.from(slice.buffer, slice.byteOffset, slice.length).toString("hex")
   }
 
   #slice(end: number): Uint8Array {

@@ -57,12 +57,17 @@ const scalar = (type: Scalar, value: JsonValue): unknown => {
       return typeof value === "string" ? value : isContainer(value) ? undefined : (text(value) ?? undefined)
     case "bytes":
       return typeof value === "string" ? decodeBase64(value) : undefined
+    case "hex":
+      return typeof value === "string" ? value.trim().toLowerCase() : undefined
   }
 }
 
 const fieldValue = (name: string, field: Field, value: JsonValue): unknown => {
   const message = fieldMessage(field)
-  if (message === undefined) return scalar(field.type as Scalar, value)
+  if (message === undefined) {
+    const named = typeof value === "string" ? field.names?.get(value.trim().toUpperCase()) : undefined
+    return named ?? scalar(field.type as Scalar, value)
+  }
   if (!isObject(value)) throw new WrongShape(name)
   return readMessage(message, value)
 }

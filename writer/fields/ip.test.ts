@@ -1,7 +1,7 @@
 import { isIP, isIPv4 } from "node:net"
 import * as fc from "fast-check"
 import { expect, it } from "vitest"
-import { hasNoHostBits, parseNetwork } from "./ip.ts"
+import { hasNoHostBits, ip, ipOfBytes, parseNetwork } from "./ip.ts"
 
 const hex = (text: string) => {
   const network = parseNetwork(text)
@@ -65,4 +65,59 @@ it("knows host bits", () => {
     ["10.0.0.0/8", "0.0.0.0/0", "10.128.0.0/9", "2001:db8::/33"].every((n) => hasNoHostBits(parseNetwork(n)!))
   ).toBe(true)
   expect(["10.0.0.1/8", "10.128.0.0/8", "2001:db8:c000::/33"].some((n) => hasNoHostBits(parseNetwork(n)!))).toBe(false)
+})
+
+it.each([
+  ["10.0.0.1", "10.0.0.1"],
+  ["0.0.0.0", "0.0.0.0"],
+  ["10.0.0.1:443", "10.0.0.1"],
+  ["10.0.0.1:65536", null],
+  ["10.0.0.1:", null],
+  ["10.0.0.1/24", null],
+  ["10.0.0.1.", null],
+  ["2001:DB8::0:1", "2001:db8::1"],
+  ["2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"],
+  ["[2001:db8::1]:443", "2001:db8::1"],
+  ["[2001:db8::1]", null],
+  ["[0000:0000:0000:0000:0000:ffff:255.255.255.255]:65535", "::ffff:255.255.255.255"],
+  [`[${":".repeat(100_000)}`, null],
+  ["[10.0.0.1]:443", null],
+  ["[2001:db8::1]:443]:1", null],
+  ["10.0.0.1:80:90", null],
+  ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+  ["2001:0:0:1:0:0:0:1", "2001:0:0:1::1"],
+  ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+  ["0:0:0:0:0:0:0:0", "::"],
+  ["1:0:0:0:0:0:0:0", "1::"],
+  ["::ffff:10.0.0.1", "::ffff:10.0.0.1"],
+  ["::FFFF:0A00:0001", "::ffff:10.0.0.1"],
+  ["::10.0.0.1", "::a00:1"],
+  ["fe80::1%eth0", null],
+  ["host.example", null],
+  [" ", null],
+  [167_772_161, null],
+  [null, null],
+  [undefined, null]
+])("the address in %s is %s", (value, expected) => {
+  expect(ip(value)).toBe(expected)
+})
+
+it("writes addresses as the platform does, and reads them back", () => {
+  const address = fc.oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.array(fc.constantFrom(0, 0, 1, 0xffff), { minLength: 8, maxLength: 8 }).map((groups) => {
+      return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]))
+    })
+  )
+  fc.assert(
+    fc.property(address, (bytes) => {
+      const text = ipOfBytes(bytes)!
+      expect(parseNetwork(text)?.bytes).toEqual(bytes)
+      expect(ip(text)).toBe(text)
+      expect(ip(isIPv4(text) ? `${text}:80` : `[${text}]:80`)).toBe(text)
+      // The platform writes addresses as URLs do, which have no dotted part.
+      if (!text.includes(".")) expect(new URL(`http://[${text}]`).hostname).toBe(`[${text}]`)
+    })
+  )
+  expect([0, 3, 5, 15, 17].map((length) => ipOfBytes(new Uint8Array(length)))).toEqual([null, null, null, null, null])
 })

@@ -1,3 +1,5 @@
+import type { JsonValue } from "../tables/table.ts"
+
 /** An address with the length of its network part in bits. */
 export interface Network {
   /** 4 bytes for IPv4, 16 for IPv6. */
@@ -59,3 +61,47 @@ export const hasNoHostBits = ({ bytes, prefix }: Network): boolean =>
     const networkBits = Math.min(8, Math.max(0, prefix - i * 8))
     return (byte & (0xff >> networkBits)) === 0
   })
+
+/** First of the longest runs of two or more zero groups; length 0 where there is none. */
+const longestZeroRun = (groups: ReadonlyArray<number>): { readonly start: number; readonly length: number } => {
+  let longest = { start: 0, length: 0 }
+  let start = 0
+  for (const [i, group] of groups.entries()) {
+    if (group !== 0) start = i + 1
+    else if (i - start + 1 > Math.max(1, longest.length)) longest = { start, length: i - start + 1 }
+  }
+  return longest
+}
+
+const ipv6Text = (bytes: Uint8Array): string => {
+  const groups = Array.from({ length: 8 }, (_, i) => (bytes[i * 2]! << 8) | bytes[i * 2 + 1]!)
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return `::ffff:${bytes.subarray(12).join(".")}`
+  }
+  const text = (part: ReadonlyArray<number>) => part.map((group) => group.toString(16)).join(":")
+  const { start, length } = longestZeroRun(groups)
+  return length === 0 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`
+}
+
+/** Text of an address of 4 or 16 bytes, IPv6 as RFC 5952 writes it; null for any other length. */
+export const ipOfBytes = (bytes: Uint8Array): string | null =>
+  bytes.length === 4 ? bytes.join(".") : bytes.length === 16 ? ipv6Text(bytes) : null
+
+/** `[v6]:port` or `v4:port`. */
+const addressAndPort = /^(?:\[([\da-f.]*:[\da-f:.]*)\]|([\d.]+)):(\d{1,5})$/i
+
+const withoutPort = (text: string): string => {
+  const [, v6, v4, port] = addressAndPort.exec(text) ?? []
+  return Number(port) <= 65_535 ? (v6 ?? v4 ?? text) : text
+}
+
+const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+
+/** Text of the IPv4 or IPv6 address that text holds, with or without a port; null for anything else. */
+export const ip = (value: JsonValue | undefined): string | null => {
+  if (typeof value !== "string") return null
+  if (plainIpv4.test(value)) return value
+  if (value.includes("/")) return null
+  const network = parseNetwork(withoutPort(value))
+  return network === undefined ? null : ipOfBytes(network.bytes)
+}

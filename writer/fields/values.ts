@@ -25,6 +25,13 @@ export const isObject = (value: Maybe): value is JsonObject =>
 export const isContainer = (value: Maybe): value is JsonObject | JsonArray =>
   typeof value === "object" && value !== null
 
+/** Sets a member of a JSON object that is being made: a key named `__proto__` is a key like any other. */
+export const setMember = (object: Record<string, JsonValue>, key: string, value: JsonValue): void => {
+  if (key === "__proto__")
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true })
+  else object[key] = value
+}
+
 /** Decimal text without an exponent of a number in scientific or plain form. */
 export const plainDecimal = (text: string): string => {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =

@@ -4,7 +4,10 @@ import { hasNoHostBits, parseNetwork } from "../fields/ip.ts"
 import type { EpochUnit } from "../fields/time.ts"
 import { isDate, parseTimestampIn } from "../fields/time.ts"
 import { bool, float8, int4, integer, isContainer, numberText, plainDecimal } from "../fields/values.ts"
-import type { ColumnType, JsonValue, Value } from "../tables/table.ts"
+import type { JsonColumn } from "../tables/mapped.ts"
+import type { JsonValue, Value } from "../tables/table.ts"
+
+type ColumnType = JsonColumn["type"]
 
 /** How a timestamptz is written in the payload; `undefined`: recognised by its size and shape. */
 export type TimeUnit = EpochUnit | "RFC3339" | undefined

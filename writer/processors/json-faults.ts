@@ -1,5 +1,6 @@
-import type { JsonColumn, JsonMapping, TableOptions } from "../tables/mapped.ts"
-import { columnNames, extraColumnOf } from "../tables/mapped.ts"
+import type { JsonConfig } from "../processor-config.ts"
+import type { JsonColumn, JsonMapping, JsonRoute, TableOptions } from "../tables/mapped.ts"
+import { columnNames, extraColumnOf, isComplete, jsonRoutes } from "../tables/mapped.ts"
 import { convertText } from "./json-convert.ts"
 import { parseSource, sourceForms } from "./json-source.ts"
 
@@ -25,31 +26,94 @@ const columnFaults = (column: JsonColumn, at: string): ReadonlyArray<string> => 
   return faults
 }
 
-/** Why a mapping cannot work, one sentence each with the path of the field; empty when it can. */
-export const jsonMappingFaults = (mapping: JsonMapping, { timeColumn }: TableOptions): ReadonlyArray<string> => {
+/** Faults of what a mapping says beside its columns. */
+const conflictFaults = ({
+  mode,
+  conflictKeys,
+  newerWins,
+  updateColumns
+}: NonNullable<JsonRoute["mapping"]>): ReadonlyArray<string> => [
+  ...(mode !== "Append" && conflictKeys.length === 0 ? [`conflictKeys: needed with mode ${mode}`] : []),
+  ...(mode !== "Upsert" && newerWins !== undefined ? ["newerWins: needs mode Upsert"] : []),
+  ...(mode !== "Upsert" && updateColumns !== undefined ? ["updateColumns: needs mode Upsert"] : [])
+]
+
+const columnListFaults = (mapping: JsonMapping): ReadonlyArray<string> => {
   const names = columnNames(mapping)
   const unknown = (path: string, columns: ReadonlyArray<string>): ReadonlyArray<string> =>
     columns
       .filter((name) => !names.includes(name))
       .map((name) => `${path}: ${name} is no column of the mapping; it has ${names.join(", ")}`)
-  const faults = mapping.columns.flatMap((column, i) => columnFaults(column, `columns[${i}]`))
-  if (names.length === 0) faults.push("columns: at least one is needed")
-  for (const [i, name] of names.entries()) {
-    if (names.indexOf(name) !== i) faults.push(`columns: ${name} is there twice`)
-  }
-  if (mapping.onUnknownField === "ExtraColumn" && extraColumnOf(mapping) === undefined) {
-    faults.push("extraColumn: needed with onUnknownField ExtraColumn")
-  }
-  if (mapping.mode !== "Append" && mapping.conflictKeys.length === 0) {
-    faults.push(`conflictKeys: needed with mode ${mapping.mode}`)
-  }
-  if (mapping.mode !== "Upsert" && mapping.newerWins !== undefined) faults.push("newerWins: needs mode Upsert")
-  if (mapping.mode !== "Upsert" && mapping.updateColumns !== undefined) faults.push("updateColumns: needs mode Upsert")
   return [
-    ...faults,
+    ...mapping.columns.flatMap((column, i) => columnFaults(column, `columns[${i}]`)),
+    ...(names.length === 0 ? ["columns: at least one is needed"] : []),
+    ...names.filter((name, i) => names.indexOf(name) !== i).map((name) => `columns: ${name} is there twice`),
     ...unknown("conflictKeys", mapping.conflictKeys),
     ...unknown("updateColumns", mapping.updateColumns ?? []),
-    ...unknown("newerWins", mapping.newerWins === undefined ? [] : [mapping.newerWins]),
-    ...unknown("timeColumn", timeColumn === undefined ? [] : [timeColumn])
+    ...unknown("newerWins", mapping.newerWins === undefined ? [] : [mapping.newerWins])
   ]
 }
+
+const routeFaults = ({ path, mapping }: JsonRoute): ReadonlyArray<string> => {
+  if (mapping === undefined) return []
+  const faults = [
+    ...(mapping.table === undefined ? ["table: needed"] : []),
+    ...(mapping.onUnknownField === "ExtraColumn" && extraColumnOf(mapping) === undefined
+      ? ["extraColumn: needed with onUnknownField ExtraColumn"]
+      : []),
+    ...conflictFaults(mapping),
+    ...(isComplete(mapping) ? columnListFaults(mapping) : [])
+  ]
+  return faults.map((fault) => path + fault)
+}
+
+/** A table that two routes write would get its rows in another order than the stream's. */
+const sharedTableFaults = (routes: ReadonlyArray<JsonRoute>, { schema }: TableOptions): ReadonlyArray<string> => {
+  const fullName = (table: string) => (table.includes(".") || schema === undefined ? table : `${schema}.${table}`)
+  const tables = routes.map(({ mapping }) => (mapping?.table === undefined ? undefined : fullName(mapping.table)))
+  return routes.flatMap(({ path }, i) => {
+    const earlier = tables.indexOf(tables[i])
+    return tables[i] === undefined || earlier === i
+      ? []
+      : [`${path}table: ${tables[i]} is the table of routes[${earlier}] already; one route may have several subjects`]
+  })
+}
+
+const timeColumnFaults = (routes: ReadonlyArray<JsonRoute>, { timeColumn }: TableOptions): ReadonlyArray<string> => {
+  const mappings = routes.flatMap(({ mapping }) => (mapping === undefined ? [] : [mapping]))
+  if (timeColumn === undefined || mappings.some(({ columns }) => columns === undefined)) return []
+  const names = mappings.flatMap(({ columns = [] }) => columns.map(({ name }) => name))
+  return names.includes(timeColumn)
+    ? []
+    : [`timeColumn: ${timeColumn} is no column of the mapping; it has ${[...new Set(names)].join(", ")}`]
+}
+
+/** Why a configuration cannot work, one sentence each with the path of the field; empty when it can. */
+export const jsonFaults = (config: JsonConfig, options: TableOptions): ReadonlyArray<string> => {
+  const routes = jsonRoutes(config)
+  const besideRoutes =
+    config.routes === undefined
+      ? []
+      : [
+          ...(["table", "columns", "extraColumn", "updateColumns", "newerWins"] as const).filter(
+            (field) => config[field] !== undefined
+          ),
+          ...(config.conflictKeys.length > 0 ? ["conflictKeys"] : []),
+          ...(config.mode === "Append" ? [] : ["mode"]),
+          ...(config.onUnknownField === "Ignore" ? [] : ["onUnknownField"])
+        ]
+  return [
+    ...besideRoutes.map((field) => `${field}: belongs into each route, not beside routes`),
+    ...(config.routes === undefined && config.onNoRoute !== "DeadLetter" ? ["onNoRoute: needs routes"] : []),
+    ...(routes.every(({ mapping }) => mapping === undefined) ? ["routes: at least one must not drop"] : []),
+    ...routes.flatMap(routeFaults),
+    ...sharedTableFaults(routes, options),
+    ...timeColumnFaults(routes, options)
+  ]
+}
+
+/** Paths of the columns that are those of a table in the database, which has to be asked for them. */
+export const unlistedColumns = (config: JsonConfig): ReadonlyArray<string> =>
+  jsonRoutes(config).flatMap(({ path, mapping }) =>
+    mapping !== undefined && mapping.columns === undefined ? [`${path}columns`] : []
+  )

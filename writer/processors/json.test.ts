@@ -1,14 +1,25 @@
 import { describe, expect, it } from "vitest"
 import { processMessage, receivedAt } from "../../testing/process-message.ts"
-import type { ProcessorConfig } from "../config.ts"
+import type { ProcessorConfig } from "../processor-config.ts"
 import type { JsonColumn, JsonMapping, TableOptions } from "../tables/mapped.ts"
-import type { ColumnType, Value } from "../tables/table.ts"
+import type { Value } from "../tables/table.ts"
 import { InvalidProcessor, makeProcessor, processorFaults } from "./index.ts"
+
+type ColumnType = JsonColumn["type"]
 
 const mapping = (json: Partial<JsonMapping>): ProcessorConfig => ({
   type: "Json",
   skipSubjects: [],
-  json: { table: "t", columns: [], onUnknownField: "Ignore", mode: "Append", conflictKeys: [], ...json }
+  json: {
+    format: "Json",
+    table: "t",
+    columns: [],
+    onUnknownField: "Ignore",
+    mode: "Append",
+    conflictKeys: [],
+    onNoRoute: "DeadLetter",
+    ...json
+  }
 })
 const make = (json: Partial<JsonMapping>, options: TableOptions = {}) => makeProcessor(mapping(json), options)
 

@@ -1,104 +1,49 @@
-import { decodeNumbersAsText } from "../decode/json.ts"
-import { formatTimestamp } from "../fields/time.ts"
-import type { JsonColumn, JsonMapping, TableOptions } from "../tables/mapped.ts"
-import { extraColumnOf, mappedTable, requiredColumns } from "../tables/mapped.ts"
-import type { JsonObject, JsonValue, Value } from "../tables/table.ts"
-import { convert, convertText } from "./json-convert.ts"
-import { atPointer, messageValue, parseSource } from "./json-source.ts"
-import type { Message, Processor, RowSink } from "./processor.ts"
-import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
-import { mapRecords } from "./records.ts"
-import { makeRoute } from "./routing.ts"
+import type { JsonConfig } from "../processor-config.ts"
+import type { TableOptions } from "../tables/mapped.ts"
+import { isComplete, jsonRoutes, mappedTable } from "../tables/mapped.ts"
+import type { Table } from "../tables/table.ts"
+import { readers } from "./json-formats.ts"
+import { makeRowMapper } from "./json-row.ts"
+import type { Message, Outcome, Processor, RowSink } from "./processor.ts"
+import { matchesAny, publishedSubject } from "./routing.ts"
 
-/**
- * Value of a column: null when the message has none, `undefined` when what it has cannot be converted. `exact` is the object
- * with its numbers as text, where one of them has more digits than a double keeps.
- */
-type ReadColumn = (object: JsonObject, exact: JsonValue | undefined, message: Message) => Value | undefined
+type Handler = (message: Message, sink: RowSink) => Outcome
 
-const readColumn = (column: JsonColumn): ReadColumn => {
-  const { type, timeUnit } = column
-  const fallback = column.defaultValue === undefined ? null : convertText(type, column.defaultValue, timeUnit)
-  const converted = (value: JsonValue | undefined): Value | undefined =>
-    value === undefined || value === null ? fallback : convert(type, value, timeUnit)
+const skipped: Outcome = { _tag: "Dropped", reason: "skipped_subject" }
 
-  const source = parseSource(column.from, column.name)
-  if (source === undefined) return () => undefined
-  if (source._tag === "Constant") {
-    const constant = convertText(type, source.text, timeUnit)
-    return () => constant
-  }
-  if (source._tag === "Pointer") {
-    const { tokens } = source
-    return type === "numeric"
-      ? (object, exact) => converted(atPointer(exact ?? object, tokens))
-      : (object) => converted(atPointer(object, tokens))
-  }
-  if (source._tag !== "Time") return (_object, _exact, message) => converted(messageValue(source, message))
-  if (type === "timestamptz") return (_object, _exact, message) => message.receivedAt
-  const length = type === "date" ? "YYYY-MM-DD".length : undefined
-  return (_object, _exact, message) => converted(formatTimestamp(message.receivedAt).slice(0, length))
+const unrouted: Readonly<Record<JsonConfig["onNoRoute"], Outcome>> = {
+  DeadLetter: { _tag: "DeadLetter", reason: "unroutable_subject" },
+  Drop: { _tag: "Dropped", reason: "unroutable_subject" },
+  Halt: { _tag: "DeadLetter", reason: "unroutable_subject", halt: "processor.json.onNoRoute" }
 }
 
-/** Top-level fields that a column takes, with all that is in them. */
-const mappedFields = (mapping: JsonMapping): ReadonlySet<string> => {
-  const fields = new Set<string>()
-  for (const column of mapping.columns) {
-    const source = parseSource(column.from, column.name)
-    if (source?._tag === "Pointer" && source.tokens[0] !== undefined) fields.add(source.tokens[0])
-  }
-  return fields
-}
+/** JSON objects become rows of tables of the user's own. The configuration must be free of faults. */
+export const makeJson = (config: JsonConfig, options: TableOptions, skipSubjects: ReadonlyArray<string>): Processor => {
+  const tables: Array<Table> = []
+  const routes = jsonRoutes(config).map(({ subjects, mapping }) => {
+    const matches = matchesAny(subjects)
+    if (mapping === undefined || !isComplete(mapping)) return { matches, handle: () => skipped }
+    const rows = makeRowMapper(mapping, options, tables.length)
+    tables.push(mappedTable(mapping, options))
+    return { matches, handle: readers[config.format](rows) }
+  })
+  const isSkipped = skipSubjects.length === 0 ? () => false : matchesAny(skipSubjects)
+  const noRoute = () => unrouted[config.onNoRoute]
+  const handlerOf = (subject: string): Handler =>
+    isSkipped(subject) ? () => skipped : (routes.find(({ matches }) => matches(subject))?.handle ?? noRoute)
 
-const unmappedFields = (object: JsonObject, mapped: ReadonlySet<string>): JsonObject => {
-  const unmapped: Record<string, JsonValue> = Object.create(null) // a key named __proto__ is a key
-  for (const [name, value] of Object.entries(object)) if (!mapped.has(name)) unmapped[name] = value
-  return unmapped
-}
-
-/** JSON objects become rows of a table of the user's own. The mapping must be free of faults. */
-export const makeJson = (
-  mapping: JsonMapping,
-  options: TableOptions,
-  skipSubjects: ReadonlyArray<string>
-): Processor => {
-  const required = requiredColumns(mapping, options)
-  const columns = mapping.columns.map((column) => ({
-    name: column.name,
-    read: readColumn(column),
-    required: required.has(column.name)
-  }))
-  const mapped = mappedFields(mapping)
-  const extra = extraColumnOf(mapping) !== undefined
-  const keepsDigits = mapping.columns.some(({ type }) => type === "numeric")
-  const row: Array<Value> = []
-  let exact: JsonValue | undefined
-
-  const mapObject = ({ object, index }: JsonRecord, message: Message, sink: RowSink): Mapped => {
-    if (mapping.onUnknownField === "Reject") {
-      for (const name of Object.keys(object)) if (!mapped.has(name)) return `unknown_field:${name}`
-    }
-    const exactObject = Array.isArray(exact) ? (exact as ReadonlyArray<JsonValue>)[index] : exact
-    for (const [at, { name, read, required }] of columns.entries()) {
-      const value = read(object, exactObject, message)
-      if (value === undefined) return `invalid_field:${name}`
-      if (value === null && required) return `missing_field:${name}`
-      row[at] = value
-    }
-    if (extra) row[columns.length] = unmappedFields(object, mapped)
-    sink.row(0, row)
-    return 1
-  }
-
-  const records: RecordMapping<never> = { envelopes: false, json: mapObject }
-  const route = makeRoute(undefined, skipSubjects)
+  // Neighbours in a stream mostly share their subject.
+  let lastSubject: string | undefined
+  let lastHandler: Handler = noRoute
   return {
-    tables: [mappedTable(mapping, options)],
+    tables,
     process: (message, sink) => {
-      const decided = route(message)
-      if (decided !== undefined) return decided
-      exact = keepsDigits ? decodeNumbersAsText(message.data) : undefined
-      return mapRecords(records, message, sink)
+      const subject = publishedSubject(message)
+      if (subject !== lastSubject) {
+        lastHandler = handlerOf(subject)
+        lastSubject = subject
+      }
+      return lastHandler(message, sink)
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { ProcessorConfig } from "../config.ts"
+import type { ProcessorConfig } from "../processor-config.ts"
 import type { Resource } from "../decode/otlp.ts"
 import { anyValue, attributes } from "../decode/otlp.ts"
 import type { DataPoint, Metric, MetricsRequest } from "../decode/otlp-metrics.ts"
@@ -9,63 +9,100 @@ import {
   noRecordedValue
 } from "../decode/otlp-metrics.ts"
 import { WrongShape } from "../decode/protojson.ts"
+import { FlatFields } from "../decode/flat.ts"
+import { type Field, JsonFields } from "../fields/field.ts"
 import { bareOtelSeriesKey, otelSeriesKey } from "../fields/series-key.ts"
 import { parseTimestamp } from "../fields/time.ts"
-import { bool, first, float8, int8, json, text } from "../fields/values.ts"
+import { first, int8, json, text } from "../fields/values.ts"
 import type { JsonObject, JsonValue, Table } from "../tables/table.ts"
 import type { Message, Processor, RowSink } from "./processor.ts"
 import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
-import { mapRecords, maxRows } from "./records.ts"
+import { mapRecords, maxRows, written } from "./records.ts"
 import { makeRoute } from "./routing.ts"
 
 const knownSubjects = ["otel.metrics", "otel.metrics.>"]
 
 const noAttributes: JsonObject = {}
 
+/** Members of a performance record: every spelling, of which the first one that has a value counts. */
+const members = {
+  timestamp: ["timestamp"],
+  time: ["time"],
+  traceId: ["trace_id", "traceId"],
+  spanId: ["span_id", "spanId"],
+  serviceName: ["service_name", "serviceName"],
+  spanName: ["span_name", "spanName", "name"],
+  spanKind: ["span_kind", "spanKind"],
+  durationMillis: ["duration_ms", "durationMs"],
+  durationSeconds: ["duration_seconds", "durationSeconds"],
+  metricType: ["metric_type", "metricType"],
+  httpMethod: ["http_method", "httpMethod"],
+  httpRoute: ["http_route", "httpRoute"],
+  httpStatusCode: ["http_status_code", "httpStatusCode"],
+  grpcService: ["grpc_service", "grpcService"],
+  grpcMethod: ["grpc_method", "grpcMethod"],
+  grpcStatusCode: ["grpc_status_code", "grpcStatusCode"],
+  isSlow: ["is_slow", "isSlow"],
+  component: ["component"],
+  level: ["level"],
+  unit: ["unit"],
+  value: ["value"],
+  attributes: ["attributes"]
+} as const
+
+type Performance = Readonly<Record<keyof typeof members, Field>>
+
 /** A performance record: one measured span of a service. */
 const mapPerformance = (
-  object: JsonObject,
+  record: Performance,
   envelopeTime: JsonValue | undefined,
   message: Message,
   sink: RowSink
-): Mapped => {
-  const givenMillis = float8(first(object["duration_ms"], object["durationMs"]))
-  const givenSeconds = float8(first(object["duration_seconds"], object["durationSeconds"]))
+): void => {
+  const givenMillis = record.durationMillis.float8()
+  const givenSeconds = record.durationSeconds.float8()
   const negative = (givenMillis !== null && givenMillis < 0) || (givenSeconds !== null && givenSeconds < 0)
   const millis = givenMillis ?? (givenSeconds === null ? null : givenSeconds * 1000)
   const seconds = givenSeconds ?? (givenMillis === null ? null : givenMillis / 1000)
-  const metricType = text(first(object["metric_type"], object["metricType"]))
-  const unit = text(object["unit"])
-  const attributes = json(object["attributes"])
+  const metricType = record.metricType.string()
+  const unit = record.unit.string()
+  const attributes = json(record.attributes.value())
   sink.row(0, [
-    parseTimestamp(object["timestamp"]) ??
-      parseTimestamp(object["time"]) ??
-      parseTimestamp(envelopeTime) ??
-      message.receivedAt,
-    text(first(object["trace_id"], object["traceId"])),
-    text(first(object["span_id"], object["spanId"])) ?? "",
-    text(first(object["service_name"], object["serviceName"])) ?? "unknown",
-    text(first(object["span_name"], object["spanName"], object["name"])) ?? "unknown",
-    text(first(object["span_kind"], object["spanKind"])),
+    record.timestamp.timestamp() ?? record.time.timestamp() ?? parseTimestamp(envelopeTime) ?? message.receivedAt,
+    record.traceId.text(),
+    record.spanId.text() ?? "",
+    record.serviceName.text() ?? "unknown",
+    record.spanName.text() ?? "unknown",
+    record.spanKind.text(),
     negative ? null : millis,
     negative ? null : seconds,
     metricType,
-    text(first(object["http_method"], object["httpMethod"])),
-    text(first(object["http_route"], object["httpRoute"])),
-    text(first(object["http_status_code"], object["httpStatusCode"])),
-    text(first(object["grpc_service"], object["grpcService"])),
-    text(first(object["grpc_method"], object["grpcMethod"])),
-    text(first(object["grpc_status_code"], object["grpcStatusCode"])),
-    bool(first(object["is_slow"], object["isSlow"])) ?? false,
-    text(object["component"]),
-    text(object["level"]),
+    record.httpMethod.text(),
+    record.httpRoute.text(),
+    record.httpStatusCode.text(),
+    record.grpcService.text(),
+    record.grpcMethod.text(),
+    record.grpcStatusCode.text(),
+    record.isSlow.bool() ?? false,
+    record.component.text(),
+    record.level.text(),
     unit,
-    float8(object["value"]),
+    record.value.float8(),
     null,
     attributes ?? noAttributes,
     attributes === null ? bareOtelSeriesKey(metricType, unit) : otelSeriesKey(metricType, unit, null, attributes)
   ])
-  return 1
+}
+
+const performanceFromJson = new JsonFields(members)
+
+const flatPerformance = new FlatFields(members, ["specversion", "resourceMetrics", "resource_metrics"])
+
+/** Performance records of the common form, without the full parser; false when the message has another: then it gave no row. */
+const mapFlat = (message: Message, sink: RowSink): boolean => {
+  const records = flatPerformance.open(message.data)
+  for (let i = 0; i < records; i++) mapPerformance(flatPerformance.next(), undefined, message, sink)
+  return records > 0
 }
 
 /** Milliseconds of one unit, as a fraction so that no digit is lost. Both signs for micro are in use. */
@@ -188,7 +225,10 @@ const mapRequest = (
 }
 
 const mapJson = ({ object, envelopeTime }: JsonRecord, message: Message, sink: RowSink): Mapped => {
-  if (!isMetricsRequest(object)) return mapPerformance(object, envelopeTime, message, sink)
+  if (!isMetricsRequest(object)) {
+    mapPerformance(performanceFromJson.of(object), envelopeTime, message, sink)
+    return 1
+  }
   const request = metricsRequestFromJson(object)
   return request instanceof WrongShape
     ? `invalid_field:${request.field}`
@@ -206,6 +246,7 @@ export const makeOtelMetrics = (table: Table, { subjects = [], skipSubjects }: P
   const route = makeRoute([...knownSubjects, ...subjects], skipSubjects)
   return {
     tables: [table],
-    process: (message, sink) => route(message) ?? mapRecords(mapping, message, sink)
+    process: (message, sink) =>
+      route(message) ?? (mapFlat(message, sink) ? written : mapRecords(mapping, message, sink))
   }
 }

@@ -12,14 +12,21 @@ export interface Message {
   /** Publish time kept by JetStream; the last resort of every timestamp, so that a redelivery gives the same row. */
   readonly receivedAt: Micros
   readonly data: Uint8Array
-  /** First value of a header, `undefined` when absent. Names are case-sensitive, as NATS keeps them. */
+  /** First value of a header, `undefined` when absent. Names are case-sensitive, as NATS keeps them. To be called on the message. */
   readonly header: (name: string) => string | undefined
+  /** Every header with its values, `undefined` when the message has none. */
+  readonly headers: () => Readonly<Record<string, ReadonlyArray<string>>> | undefined
 }
 
 /** Takes the rows of a message. `values` is copied at once: a processor may use one array for all its rows. */
 export interface RowSink {
   /** @param table index into {@link Processor.tables} */
   readonly row: (table: number, values: Row) => void
+  /**
+   * Where given, to be told before the rows of each part that could be a dead letter of its own, by its
+   * {@link ElementFault.index}: a replay writes only some of them.
+   */
+  readonly element?: (index: number) => void
 }
 
 export interface ElementFault {
@@ -38,12 +45,16 @@ export type Outcome =
     }
   /** `dropped`: the parts of the message, where they were left out one by one. */
   | { readonly _tag: "Dropped"; readonly reason: string; readonly dropped?: ReadonlyArray<ElementFault> }
-  /** Nothing of the message can be written; rows given to the sink before are to be taken back. */
+  /**
+   * Nothing of the message can be written; rows given to the sink before are to be taken back. `halt`: the field of the
+   * EventStream's spec by which the writer is to stop before it, whatever becomes of other dead letters.
+   */
   | {
       readonly _tag: "DeadLetter"
       readonly reason: string
       readonly detail?: string
       readonly elements?: ReadonlyArray<ElementFault>
+      readonly halt?: string
     }
 
 /** Pure: no clock, no I/O, never throws for any input. */

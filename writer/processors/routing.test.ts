@@ -8,7 +8,8 @@ const message = (subject: string, original?: string): Message => ({
   seq: 1,
   receivedAt: 0,
   data: new Uint8Array(),
-  header: (name) => (name === "Nats-Subject" ? original : undefined)
+  header: (name) => (name === "Nats-Subject" ? original : undefined),
+  headers: () => undefined
 })
 
 const decide = (route: ReturnType<typeof makeRoute>, subject: string, original?: string) =>

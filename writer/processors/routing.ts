@@ -17,6 +17,15 @@ const matcher = (filter: string): Matches => {
   }
 }
 
+/** Whether a subject matches one of the filters; without filters any does. */
+export const matchesAny = (filters: ReadonlyArray<string>): Matches => {
+  const matchers = filters.map(matcher)
+  return (subject) => matchers.length === 0 || matchers.some((matches) => matches(subject))
+}
+
+/** Subject that a message was published to: JetStream names it in a header of republished and mirrored messages. */
+export const publishedSubject = (message: Message): string => message.header("Nats-Subject") || message.subject
+
 const skipped: Outcome = { _tag: "Dropped", reason: "skipped_subject" }
 const unroutable: Outcome = { _tag: "DeadLetter", reason: "unroutable_subject" }
 
@@ -39,8 +48,7 @@ export const makeRoute = (subjects: ReadonlyArray<string> | undefined, skipSubje
   let lastSubject: string | undefined
   let lastDecision: Outcome | undefined
   return (message) => {
-    // JetStream names the original subject of a republished or mirrored message here.
-    const subject = message.header("Nats-Subject") || message.subject
+    const subject = publishedSubject(message)
     if (subject !== lastSubject) {
       lastDecision = decide(subject)
       lastSubject = subject

@@ -1,4 +1,4 @@
-import type { ProcessorConfig } from "../config.ts"
+import type { ProcessorConfig } from "../processor-config.ts"
 import { metricSeriesKey } from "../fields/series-key.ts"
 import { parseTimestamp } from "../fields/time.ts"
 import { bool, first, float8, int4, isPresent, json, text } from "../fields/values.ts"

@@ -37,8 +37,13 @@ const sameForm: Readonly<Record<ColumnType, ReadonlyArray<string>>> = {
   jsonb: ["jsonb"],
   bytea: ["bytea"],
   "text[]": ["text[]"],
+  "int4[]": ["integer[]"],
   "int8[]": ["bigint[]"]
 }
+
+/** Type of columns that PostgreSQL's type is written as; undefined when it is not written. */
+export const columnTypeOf = (type: string): ColumnType | undefined =>
+  (Object.keys(sameForm) as ReadonlyArray<ColumnType>).find((ours) => sameForm[ours].includes(type))
 
 /** `json` columns take the text of a document. */
 const formsOf = (column: Column) => (column.json ? [...sameForm.text, "json"] : sameForm[column.type])

@@ -1,3 +1,5 @@
+import type { Ascii } from "./ascii.ts"
+
 /**
  * A table as the writer sees it: everything that DDL, COPY, ON CONFLICT and the docs need, written once.
  *
@@ -21,6 +23,7 @@ export type ColumnType =
   | "jsonb"
   | "bytea"
   | "text[]"
+  | "int4[]"
   | "int8[]"
 
 export interface Column {
@@ -82,13 +85,14 @@ export type Micros = number | bigint
  * | column type | value |
  * | --- | --- |
  * | text, uuid, numeric, date, inet, cidr, macaddr | string (uuid lower case, numeric as decimal text, date `YYYY-MM-DD`) |
+ * | text | or {@link Ascii}, whose content is taken at once |
  * | int4 | number; int8: number or bigint |
  * | float8 | number, NaN and ±Infinity included |
  * | timestamptz | {@link Micros} |
  * | jsonb, text with `json` | {@link JsonValue} |
  * | bytea | Uint8Array |
- * | text[], int8[] | array of the element's form |
+ * | text[], int4[], int8[] | array of the element's form |
  * | any | `null` for SQL NULL |
  */
-export type Value = JsonValue | Uint8Array
+export type Value = JsonValue | Uint8Array | Ascii
 export type Row = ReadonlyArray<Value>
