@@ -232,6 +232,45 @@ describe("what is made", () => {
     })
   )
 
+  it.live("a right to read Secrets for NATS only where they are named, and by their names", () =>
+    Effect.gen(function* () {
+      const secrets = (manifests: ReadonlyArray<Manifest>) =>
+        [...ofKind(manifests, "ClusterRole"), ...ofKind(manifests, "Role")]
+          .flatMap((role) => (role["rules"] ?? []) as ReadonlyArray<{ readonly resources: ReadonlyArray<string> }>)
+          .filter(({ resources }) => resources.some((resource) => resource === "secrets" || resource === "*"))
+      assert.deepEqual(secrets(yield* rendered({})), [])
+      const rule = {
+        apiGroups: [""],
+        resources: ["secrets"],
+        resourceNames: ["nats-ca", "nats-creds"],
+        verbs: ["get"]
+      }
+      const natsSecretNames = ["nats-ca", "nats-creds"]
+      assert.deepEqual<unknown>(secrets(yield* rendered({ natsSecretNames })), [rule])
+      assert.deepEqual<unknown>(secrets(yield* rendered({ natsSecretNames, watchNamespaces: ["a", "b"] })), [
+        rule,
+        rule
+      ])
+    })
+  )
+
+  it.live("a certificate of its own where one asks for it", () =>
+    Effect.gen(function* () {
+      const manifests = yield* rendered({ identity: { certManagerCSI: true } })
+      const { EVENTSTREAM_CERTIFICATES: folder } = environmentOf(manifests, "pod")
+      assert.deepEqual(containerOf(manifests).volumeMounts, [{ name: "identity", mountPath: folder, readOnly: true }])
+      const [volume] = deploymentOf(manifests)["spec"].template.spec.volumes
+      assert.deepEqual(volume, {
+        name: "identity",
+        csi: {
+          driver: "spiffe.csi.cert-manager.io",
+          readOnly: true,
+          volumeAttributes: { "spiffe.csi.cert-manager.io/fs-group": "1000" }
+        }
+      })
+    })
+  )
+
   it.live("rights in some namespaces only", () =>
     Effect.gen(function* () {
       const text = yield* roles({ watchNamespaces: ["orders", "telemetry"], rbac: { aggregateToViewEdit: false } })

@@ -1,12 +1,14 @@
-import { Effect, Schema, type Scope } from "effect"
-import { Client, type ClientConfig, DatabaseError, type QueryResult } from "pg"
+import { Effect, Exit, Result, Schema, Scope } from "effect"
+import { Client, DatabaseError, type QueryResult } from "pg"
 import type { HostMap } from "./hosts.ts"
 import {
   type PostgresOptions,
+  type PostgresServerAddress,
   type PostgresSettings,
   PostgresSettingsInvalid,
   readSettings
 } from "./postgres-settings.ts"
+import { explained, tlsOptions } from "./postgres-tls.ts"
 
 /**
  * A request failed: the server refused it, or there was no server. Everything but `rowData` and `context` may be logged;
@@ -58,17 +60,19 @@ export interface ConnectOptions {
   readonly requestTimeoutMillis: number
 }
 
-const tlsHints: ReadonlyArray<readonly [RegExp, string]> = [
-  [
-    /does not support SSL/,
-    "the server speaks plain text only: turn its TLS on, or say sslmode=disable if the network is trusted"
-  ],
-  [
-    /self.signed|unable to (get|verify)|CERT_|certificate has expired/i,
-    "the server's certificate is not signed by the known CA: give ca.crt, or fix sslmode"
-  ],
-  [/altnames|does not match/i, "the server's certificate carries another name: fix the host, or use sslmode=verify-ca"]
-]
+/** A failure that the server did not report. */
+const seenHere = (detail: string, statement: number, sqlstate: string | null = null) =>
+  new PostgresFailure({
+    sqlstate,
+    detail,
+    schema: null,
+    table: null,
+    column: null,
+    constraint: null,
+    rowData: null,
+    context: null,
+    statement
+  })
 
 const failure = (error: unknown, statement: number): PostgresFailure => {
   if (error instanceof DatabaseError) {
@@ -87,34 +91,18 @@ const failure = (error: unknown, statement: number): PostgresFailure => {
   // Node joins the errors of several addresses of a host (IPv4 and IPv6) without a text of its own.
   const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error
   const text = first instanceof Error ? first.message : String(first)
-  const hint = tlsHints.find(([pattern]) => pattern.test(text))
-  return new PostgresFailure({
-    sqlstate: null,
-    detail: hint ? `${text}: ${hint[1]}` : text,
-    schema: null,
-    table: null,
-    column: null,
-    constraint: null,
-    rowData: null,
-    context: null,
-    statement
-  })
-}
-
-const tlsOptions = (tls: PostgresSettings["tls"]): ClientConfig["ssl"] => {
-  if (tls.mode === "Disable") return false
-  return {
-    rejectUnauthorized: tls.mode !== "Require",
-    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    ...(tls.mode === "VerifyCA" ? { checkServerIdentity: () => undefined } : {})
-  }
+  return seenHere(explained(text), statement)
 }
 
 /** Data is cut into messages of this size, so that the server works on the first while the last is still under way. */
 const copyMessageBytes = 256 * 1024
 
 const connectTimeoutMillis = 10_000
+
+const settingsInvalid = (error: unknown) =>
+  error instanceof PostgresSettingsInvalid
+    ? error
+    : new PostgresSettingsInvalid({ detail: error instanceof Error ? error.message : String(error) })
 
 /** CopyDone. Source: PostgreSQL's message formats. */
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4])
@@ -209,29 +197,20 @@ const session = (client: Client, requestTimeoutMillis: number): Session => {
   }
 }
 
-/**
- * A connection that lives as long as the scope, with settings read now.
- *
- * @param onLost called once when the connection breaks by itself
- */
-export const connectPostgres = (
-  options: PostgresOptions,
-  settings: ConnectOptions,
+/** A connection to one server, as it is: perhaps one that only reads. */
+const connectTo = (
+  server: PostgresServerAddress,
+  { database, user, password, tls }: PostgresSettings,
+  options: ConnectOptions,
   onLost: () => void
 ): Effect.Effect<Session, PostgresFailure | PostgresSettingsInvalid, Scope.Scope> =>
   Effect.gen(function* () {
-    const { host, port, database, user, password, tls } = yield* Effect.try({
-      try: () => readSettings(options, settings.hosts),
-      catch: (error) =>
-        error instanceof PostgresSettingsInvalid
-          ? error
-          : new PostgresSettingsInvalid({ detail: error instanceof Error ? error.message : String(error) })
-    })
+    const ssl = yield* Effect.try({ try: () => tlsOptions(tls, server.name), catch: settingsInvalid })
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const client = new Client({
-          host,
-          port,
+          host: server.host,
+          port: server.port,
           database,
           user,
           // As a function, because pg takes an empty one for "look into PGPASSWORD and ~/.pgpass".
@@ -241,8 +220,8 @@ export const connectPostgres = (
               detail: `the database asks for the password of ${user}, and none is given; complete target.postgres or its Secret`
             })
           },
-          ssl: tlsOptions(tls),
-          application_name: settings.applicationName,
+          ssl,
+          application_name: options.applicationName,
           connectionTimeoutMillis: connectTimeoutMillis,
           keepAlive: true
         })
@@ -256,5 +235,66 @@ export const connectPostgres = (
       try: () => client.connect(),
       catch: (error) => (error instanceof PostgresSettingsInvalid ? error : failure(error, 0))
     })
-    return session(client, settings.requestTimeoutMillis)
+    return session(client, options.requestTimeoutMillis)
   })
+
+/** read_only_sql_transaction: what a server that only reads answers to a write. Source: PostgreSQL, appendix "Error Codes". */
+const readOnly = "25006"
+
+const requireWritable = (session: Session): Effect.Effect<void, PostgresFailure> =>
+  session
+    .query("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS read_only")
+    .pipe(
+      Effect.flatMap(([row]) =>
+        row.read_only === true ? Effect.fail(seenHere("takes no writes", 0, readOnly)) : Effect.void
+      )
+    )
+
+/** The first of several servers that takes writes. A server that is away or only reads is passed over. */
+const connectToPrimary = (
+  settings: PostgresSettings,
+  options: ConnectOptions,
+  onLost: () => void
+): Effect.Effect<Session, PostgresFailure | PostgresSettingsInvalid, Scope.Scope> =>
+  Effect.gen(function* () {
+    const parent = yield* Effect.scope
+    const refusals: Array<string> = []
+    let sqlstate: string | null = null
+    for (const server of settings.servers) {
+      const scope = yield* Scope.fork(parent)
+      let chosen = false
+      const attempt = yield* connectTo(server, settings, options, () => chosen && onLost()).pipe(
+        Effect.tap(requireWritable),
+        Scope.provide(scope),
+        Effect.onError(() => Scope.close(scope, Exit.void)),
+        Effect.result
+      )
+      if (Result.isSuccess(attempt)) {
+        chosen = true
+        return attempt.success
+      }
+      if (attempt.failure._tag === "PostgresSettingsInvalid") return yield* attempt.failure
+      sqlstate ??= attempt.failure.sqlstate
+      refusals.push(`${server.name}: ${attempt.failure.message}`)
+    }
+    return yield* seenHere(`none of the servers takes writes (${refusals.join("; ")})`, 0, sqlstate)
+  })
+
+/**
+ * A connection that lives as long as the scope, with settings read now; where they name several servers, to the first that
+ * takes writes.
+ *
+ * @param onLost called once when the connection breaks by itself
+ */
+export const connectPostgres = (
+  postgres: PostgresOptions,
+  options: ConnectOptions,
+  onLost: () => void
+): Effect.Effect<Session, PostgresFailure | PostgresSettingsInvalid, Scope.Scope> =>
+  Effect.try({ try: () => readSettings(postgres, options.hosts), catch: settingsInvalid }).pipe(
+    Effect.flatMap((settings) =>
+      settings.servers.length === 1
+        ? connectTo(settings.servers[0]!, settings, options, onLost)
+        : connectToPrimary(settings, options, onLost)
+    )
+  )

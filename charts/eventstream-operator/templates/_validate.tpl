@@ -13,6 +13,7 @@
   "EVENTSTREAM_WORKERS" "reconcile.workers"
   "EVENTSTREAM_POLL_INTERVAL" "reconcile.pollInterval"
   "EVENTSTREAM_STATUS_INTERVAL" "reconcile.statusInterval"
+  "EVENTSTREAM_CERTIFICATES" "identity.certManagerCSI"
 -}}
 {{- $fixed := list "EVENTSTREAM_LEASE" "EVENTSTREAM_IDENTITY" "EVENTSTREAM_HTTP_HOST" "EVENTSTREAM_HTTP_PORT" -}}
 {{- $seen := dict -}}
