@@ -1,28 +1,44 @@
 import { assert, describe, it } from "vitest"
+import { logMessages, metricMessages } from "./messages.ts"
+import { metricRequests } from "./otlp.ts"
 import { workloads } from "./workload.ts"
-import { metricMessages } from "./messages.ts"
 
-const parsed = (count: number, seed?: number) =>
-  [...metricMessages(count, seed)].map((bytes) => ({
-    bytes,
-    record: (JSON.parse(Buffer.from(bytes).toString()) as ReadonlyArray<Record<string, unknown>>)[0]!
-  }))
+const generators = { metricMessages, logMessages, metricRequests }
 
-describe("metricMessages", () => {
+const meanSize = (messages: ReadonlyArray<Uint8Array>) =>
+  messages.reduce((sum, { length }) => sum + length, 0) / messages.length
+
+describe.each(Object.entries(generators))("%s", (_, generate) => {
   it("gives the same bytes for the same seed, and others for another", () => {
-    assert.deepStrictEqual(parsed(100), parsed(100))
-    assert.notDeepEqual(parsed(100), parsed(100, 2))
+    assert.deepStrictEqual([...generate(100)], [...generate(100)])
+    assert.notDeepEqual([...generate(100)], [...generate(100, 2)])
   })
+})
 
-  it("gives records of 19 fields and about 500 bytes", () => {
-    const messages = parsed(2_000)
-    for (const { record } of messages) assert.strictEqual(Object.keys(record).length, 19)
-    const mean = messages.reduce((sum, { bytes }) => sum + bytes.length, 0) / messages.length
-    assert.approximately(mean, 516, 10)
-  })
-
-  it("gives rows that the workload's distinct column tells apart", () => {
-    const values = parsed(20_000).map(({ record }) => record[workloads.W1.distinct])
+describe("the messages", () => {
+  it("are records that the column of their workload tells apart", () => {
+    const column = workloads.W1.distinct
+    const values = [...metricMessages(20_000)].map((bytes) => {
+      const [record] = JSON.parse(Buffer.from(bytes).toString()) as [Record<string, unknown>]
+      return record[column]
+    })
     assert.strictEqual(new Set(values).size, values.length)
+  })
+
+  it("are performance records of 19 fields and about 500 bytes", () => {
+    const messages = [...metricMessages(2_000)]
+    for (const bytes of messages) {
+      const [record] = JSON.parse(Buffer.from(bytes).toString()) as [Record<string, unknown>]
+      assert.strictEqual(Object.keys(record).length, 19)
+    }
+    assert.approximately(meanSize(messages), 516, 10)
+  })
+
+  it("are log records of about 1,000 bytes", () => {
+    assert.approximately(meanSize([...logMessages(2_000)]), 966, 20)
+  })
+
+  it("are OTLP requests of about 1,450 bytes", () => {
+    assert.approximately(meanSize([...metricRequests(2_000)]), 1_445, 20)
   })
 })

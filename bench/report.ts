@@ -1,3 +1,5 @@
+import type { Latency, LatencyRun } from "./latency.ts"
+
 /** One measurement of the writer and one of COPY, taken one after the other. Rates are rows per second. */
 export interface Round {
   readonly rows: number
@@ -47,16 +49,31 @@ const columns: ReadonlyArray<readonly [heading: string, cell: (round: Round) => 
   ["peak RSS MB", (round) => String(Math.round(round.peakRssBytes / 1e6))]
 ]
 
-/** A table for people: one line per round and one with the medians. µs are CPU time per row. */
-export const formatTable = (workload: string, summary: Summary): string => {
-  const lines = [
-    [workload, ...columns.map(([heading]) => heading)],
-    ...summary.rounds.map((round, index) => [`round ${index + 1}`, ...columns.map(([, cell]) => cell(round))]),
-    ["median", ...columns.map(([, cell]) => cell(summary))]
-  ]
+/** Cells below each other, right-aligned. Every line has as many. */
+const aligned = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
   return lines.map((line) => line.map((cell, column) => cell.padStart(widths[column]!)).join("  ")).join("\n")
 }
+
+/** A table for people: one line per round and one with the medians. µs are CPU time per row. */
+export const formatTable = (workload: string, summary: Summary): string =>
+  aligned([
+    [workload, ...columns.map(([heading]) => heading)],
+    ...summary.rounds.map((round, index) => [`round ${index + 1}`, ...columns.map(([, cell]) => cell(round))]),
+    ["median", ...columns.map(([, cell]) => cell(summary))]
+  ])
+
+/** A table for people: one line per run. Milliseconds from publish to commit, CPU milliseconds of the writer per second. */
+export const formatLatencies = (runs: ReadonlyArray<LatencyRun & Latency>): string =>
+  aligned([
+    ["messages/s", "maxLatency", "p50 ms", "p90 ms", "p99 ms", "max ms", "CPU ms/s", "idle CPU ms/s"],
+    ...runs.map((run) => [
+      String(run.perSecond),
+      run.maxLatency ?? "default",
+      ...[run.p50, run.p90, run.p99, run.max].map((millis) => millis.toFixed(1)),
+      ...[run.busyCpu, run.idleCpu].map((millis) => millis.toFixed(0))
+    ])
+  ])
 
 /** The figures as JSON for programs, rounded to what they are worth. */
 export const formatJson = (workload: string, summary: Summary): string =>

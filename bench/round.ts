@@ -21,26 +21,36 @@ export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", { detail: 
   }
 }
 
-export interface Setting {
+/** Where a writer is measured. */
+export interface Place {
   readonly servers: Servers
   readonly workload: Workload
   readonly spec: EventStreamSpec
-  readonly messages: number
-  readonly encoded: EncodedRows
   /** Entry of the bundled program. */
   readonly program: string
-  /** Name and `created` of the preloaded stream. */
   readonly stream: { readonly name: string; readonly created: string }
+}
+
+export interface Setting extends Place {
+  /** That the stream holds already. */
+  readonly messages: number
+  readonly encoded: EncodedRows
   /** Further arguments of Node for the writer. */
   readonly nodeOptions: ReadonlyArray<string>
 }
 
 const publishedAtOnce = 2000
 
-/** Fills a file stream with the messages of the workload; each is confirmed. */
-export const preload = async (servers: Servers, workload: Workload, spec: EventStreamSpec, messages: number) => {
+/** A stream with file storage, as the operator makes it. */
+export const createStream = async (servers: Servers, workload: Workload, spec: EventStreamSpec) => {
   const wanted = newStream(workload.key, spec)
   const { config, created } = await servers.manager.streams.add({ ...wanted, subjects: [...wanted.subjects] })
+  return { name: config.name, created }
+}
+
+/** Fills a stream with the messages of the workload; each is confirmed. */
+export const preload = async (servers: Servers, workload: Workload, spec: EventStreamSpec, messages: number) => {
+  const stream = await createStream(servers, workload, spec)
   const client = jetstream(servers.nats)
   let confirmations: Array<Promise<unknown>> = []
   for (const data of workload.messages(messages)) {
@@ -50,13 +60,13 @@ export const preload = async (servers: Servers, workload: Workload, spec: EventS
     confirmations = []
   }
   await Promise.all(confirmations)
-  return { name: config.name, created }
+  return stream
 }
 
 const databaseName = "eventstream_bench"
 
 /** A new database with the tables of the workload, everything before it on disk. */
-const freshDatabase = async (setting: Setting, folder: string, durable: string) => {
+export const freshDatabase = async (setting: Place, folder: string, durable: string) => {
   const { database, databaseUrl } = setting.servers
   await database.query(`DROP DATABASE IF EXISTS ${databaseName} WITH (FORCE)`)
   await database.query(`CREATE DATABASE ${databaseName}`)
@@ -77,7 +87,7 @@ const freshDatabase = async (setting: Setting, folder: string, durable: string) 
   return { client, config }
 }
 
-/** Checks that every message became one row, and nothing else. */
+/** Checks that every message became its rows, and nothing else. */
 const verify = async (client: Client, setting: Setting) => {
   const { encoded, workload, messages } = setting
   const { rows } = await client.query<{ rows: string; distinct: string; dead: string }>(
@@ -85,14 +95,15 @@ const verify = async (client: Client, setting: Setting) => {
             (SELECT count(*) FROM eventstream_dead_letter) AS dead FROM ${encoded.table}`
   )
   const { rows: count, distinct, dead } = rows[0]!
-  if (Number(count) !== messages || Number(distinct) !== messages || Number(dead) !== 0) {
+  const wanted = messages * workload.rowsPerMessage
+  if (Number(count) !== wanted || Number(distinct) !== wanted || Number(dead) !== 0) {
     throw new Invalid({
-      detail: `wanted ${messages} rows, found ${count}, ${distinct} of them distinct, and ${dead} dead letters`
+      detail: `wanted ${wanted} rows, found ${count}, ${distinct} of them distinct, and ${dead} dead letters`
     })
   }
 }
 
-const createDurable = async ({ servers, workload, spec, stream }: Setting, nonce: string) => {
+export const createDurable = async ({ servers, workload, spec, stream }: Place, nonce: string) => {
   const incarnation = incarnationOf(stream.name, stream.created)
   const durable = durableName(workload.key, spec, incarnation, nonce)
   await servers.manager.consumers.add(
@@ -116,6 +127,7 @@ const longestSeconds = 300
 /** Lets the writer drain the stream. It counts as begun just before its first delivery was seen, and as done when all is acked. */
 const measureWriter = Effect.fnUntraced(function* (setting: Setting, nonce: string) {
   const { servers, messages, stream, program, workload, spec } = setting
+  const rows = messages * workload.rowsPerMessage
   const folder = yield* tempDirectory("eventstream-bench-")
   const durable = yield* Effect.promise(() => createDurable(setting, nonce))
   const { client, config } = yield* Effect.promise(() => freshDatabase(setting, folder, durable))
@@ -130,10 +142,10 @@ const measureWriter = Effect.fnUntraced(function* (setting: Setting, nonce: stri
     if (info.num_pending + info.num_ack_pending === 0) {
       const peakRssBytes = peakResidentBytes(writer.pid)
       yield* Effect.promise(() => verify(client, setting))
-      const perRow = (from: number, to: number) => ((to - from) * 1e6) / messages
+      const perRow = (from: number, to: number) => ((to - from) * 1e6) / rows
       return {
-        rowsPerSecond: messages / (now.seconds - begin.seconds),
-        rowsPerSecondWithStart: messages / (now.seconds - launched),
+        rowsPerSecond: rows / (now.seconds - begin.seconds),
+        rowsPerSecondWithStart: rows / (now.seconds - launched),
         writerCpuMicrosPerRow: perRow(begin.writer, now.writer),
         postgresCpuMicrosPerRow: perRow(begin.postgres, now.postgres),
         natsCpuMicrosPerRow: perRow(begin.nats, now.nats),
@@ -154,7 +166,8 @@ const measureWriter = Effect.fnUntraced(function* (setting: Setting, nonce: stri
 
 /** Sends the encoded rows in one COPY. */
 const measureCopy = Effect.fnUntraced(function* (setting: Setting) {
-  const { encoded, messages, servers } = setting
+  const { encoded, messages, servers, workload } = setting
+  const rows = messages * workload.rowsPerMessage
   const folder = yield* tempDirectory("eventstream-bench-")
   return yield* Effect.promise(async () => {
     const { client } = await freshDatabase(setting, folder, "none")
@@ -165,7 +178,7 @@ const measureCopy = Effect.fnUntraced(function* (setting: Setting) {
     const used = cpuSecondsWithChildren(servers.postmasterPid) - cpu
     await verify(client, setting)
     await client.end()
-    return { copyRowsPerSecond: messages / seconds, copyPostgresCpuMicrosPerRow: (used * 1e6) / messages }
+    return { copyRowsPerSecond: rows / seconds, copyPostgresCpuMicrosPerRow: (used * 1e6) / rows }
   })
 }, Effect.scoped)
 
@@ -175,7 +188,7 @@ export const measureRound = Effect.fnUntraced(function* (setting: Setting, index
   const copy = measureCopy(setting)
   const measured = index % 2 === 0 ? yield* Effect.all({ writer, copy }) : yield* Effect.all({ copy, writer })
   return {
-    rows: setting.messages,
+    rows: setting.messages * setting.workload.rowsPerMessage,
     ...measured.writer,
     ...measured.copy,
     ratio: measured.writer.rowsPerSecond / measured.copy.copyRowsPerSecond

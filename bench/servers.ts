@@ -26,6 +26,7 @@ const settings = {
   wal_buffers: "64MB",
   max_wal_size: "16GB",
   checkpoint_timeout: "30min",
+  track_commit_timestamp: "on",
   jit: "off"
 }
 

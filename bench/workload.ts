@@ -6,38 +6,62 @@ import { WriterConfig } from "../writer/config.ts"
 import { makeProcessor } from "../writer/processors/index.ts"
 import { makeBatchEncoder } from "../writer/store/copy.ts"
 import { copyStatement } from "../writer/store/statements.ts"
-import { metricMessages } from "./messages.ts"
+import { logMessages, metricMessages } from "./messages.ts"
+import { metricRequests, pointsPerRequest } from "./otlp.ts"
 
 /** What is measured: an EventStream and the messages for it. */
 export interface Workload {
   readonly key: Owner
   readonly subject: string
   readonly messages: (count: number) => Iterable<Uint8Array>
-  /** Column that tells any two rows apart. */
+  readonly rowsPerMessage: number
+  /** SQL expression that tells any two rows apart. */
   readonly distinct: string
-  readonly spec: (natsUrl: string) => EventStreamSpec
+  readonly spec: (natsUrl: string, batch?: { readonly maxLatency: string }) => EventStreamSpec
 }
 
 const decodeConfig = Schema.decodeSync(WriterConfig)
 const decodeSpec = Schema.decodeUnknownSync(EventStreamSpec)
 
-/** OTel metrics as performance records, into `otel_metrics` with its primary key and three indexes. */
-const metrics: Workload = {
-  key: { namespace: "bench", name: "metrics", uid: "00000000-0000-0000-0000-000000000001" },
-  subject: "otel.metrics",
-  messages: metricMessages,
-  distinct: "trace_id",
-  spec: (natsUrl) =>
+/** One EventStream with one subject, and all of its settings but the processor as they are by default. */
+const workload = (
+  name: string,
+  uid: number,
+  subject: string,
+  type: EventStreamSpec["processor"]["type"],
+  input: Pick<Workload, "messages" | "rowsPerMessage" | "distinct">
+): Workload => ({
+  ...input,
+  key: { namespace: "bench", name, uid: `00000000-0000-0000-0000-${String(uid).padStart(12, "0")}` },
+  subject,
+  spec: (natsUrl, batch) =>
     decodeSpec({
       nats: { servers: [natsUrl] },
-      stream: { subjects: ["otel.metrics"] },
-      processor: { type: "OtelMetrics" },
+      stream: { subjects: [subject] },
+      processor: { type },
       target: { postgres: { secretRef: { name: "bench" } } },
+      ...(batch === undefined ? {} : { batch }),
       writer: { logLevel: "warn" }
     })
-}
+})
 
-export const workloads = { W1: metrics } as const
+/** All of them write into built-in tables with their primary key and all their indexes. */
+export const workloads = {
+  /** OTel performance records as JSON into `otel_metrics`. */
+  W1: workload("metrics", 1, "otel.metrics", "OtelMetrics", {
+    messages: metricMessages,
+    rowsPerMessage: 1,
+    distinct: "trace_id"
+  }),
+  /** Log records as JSON into `ocsf_events`, a row of 28 columns of which 9 are jsonb. */
+  W2: workload("logs", 2, "logs.otel", "Logs", { messages: logMessages, rowsPerMessage: 1, distinct: "id" }),
+  /** OTLP requests as protobuf into `otel_metrics`, a row for each data point. */
+  W3: workload("points", 3, "otel.metrics", "OtelMetrics", {
+    messages: metricRequests,
+    rowsPerMessage: pointsPerRequest,
+    distinct: '"timestamp"'
+  })
+} as const
 export type WorkloadName = keyof typeof workloads
 
 /** Rows of one encoder batch; only bounds its buffer. */
@@ -61,7 +85,15 @@ export const encodeRows = (workload: Workload, spec: EventStreamSpec, count: num
   const chunks: Array<Uint8Array> = []
   let seq = 0
   for (const data of workload.messages(count)) {
-    const message = { subject: workload.subject, stream: "", seq: ++seq, receivedAt: 0, data, header: () => undefined }
+    const message = {
+      subject: workload.subject,
+      stream: "",
+      seq: ++seq,
+      receivedAt: 0,
+      data,
+      header: () => undefined,
+      headers: () => undefined
+    }
     encoder.beginMessage()
     const outcome = processor.process(message, encoder.sink)
     encoder.endMessage()
