@@ -5,7 +5,7 @@ SHELL := /bin/bash
 FOR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test e2e cluster check format generate bench images tools clean
+.PHONY: help setup demo test e2e cluster check format generate bench fuzz images tools clean faults
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ node_modules/.stamp: package-lock.json package.json
 
 tools: setup ## Build what tests run (nats-server, a Kubernetes control plane, helm, kubeconform) into .bin/, once
 	tools/build.sh nats-server plane chart
+	tools/databases.sh timescaledb postgres15
 
 demo: setup ## Feed events of this machine through the platform and show the rows; FOR=60s ends by itself
 	@tools/build.sh nats-server
@@ -44,6 +45,13 @@ generate: setup ## Write the CRD from the Schemas, to crds/ and to the chart
 bench: setup ## Measure the writer against a plain COPY
 	@tools/build.sh nats-server
 	@node bench/main.ts $(ARGS)
+
+fuzz: setup ## Damaged inputs to every decoder and processor; COUNT=1000000 TARGET=name SEED=n
+	@COUNT="$(COUNT)" TARGET="$(TARGET)" SEED="$(SEED)" FROM="$(FROM)" node testing/fuzz/main.ts
+
+faults: setup ## Put writers through faults; CASE=N14, N or N14,P01, SEED=1, SWEEP=200 for short random runs, FULL=1 for long ones
+	@tools/build.sh nats-server
+	@node testing/faults/main.ts $(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED)) $(if $(SWEEP),--sweep $(SWEEP)) $(if $(FULL),--full)
 
 images: setup ## Build the images of operator and writer: with Docker where it answers, else as archives in dist/images/
 	@node images/main.ts

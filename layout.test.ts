@@ -57,7 +57,7 @@ const allowed: Readonly<Record<string, (target: string, from: string, typeOnly: 
 /** Each driver is known to few files, so that it can be replaced and its traps are in one place. */
 const drivers: ReadonlyArray<readonly [packages: RegExp, files: RegExp]> = [
   [/^(pg|pg-copy-streams)$/, /^platform\/postgres\.ts$/],
-  [/^@nats-io\//, /^(platform\/nats|operator\/jetstream|writer\/source|writer\/status)\.ts$/],
+  [/^@nats-io\//, /^(platform\/nats|operator\/jetstream|writer\/source|writer\/relay|writer\/status)\.ts$/],
   [/^@kubernetes\/client-node$/, /^operator\/kube\/server\.ts$/]
 ]
 

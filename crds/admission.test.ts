@@ -49,7 +49,7 @@ describe("admit", () => {
             storage: "File",
             discard: "Old",
             duplicateWindow: "2m",
-            compression: "S2",
+            compression: "None",
             deletionPolicy: "Retain"
           },
           consumer: {
@@ -58,7 +58,11 @@ describe("admit", () => {
             ackWait: "60s",
             deletionPolicy: "Delete"
           },
-          processor: { type: "Json", json: { ...json, onUnknownField: "Ignore", mode: "Append" } },
+          processor: {
+            type: "Json",
+            storeRaw: false,
+            json: { ...json, format: "Json", onUnknownField: "Ignore", mode: "Append", onNoRoute: "DeadLetter" }
+          },
           target: {
             postgres: {
               secretRef: { name: "pg-app", uriKey: "uri" },
@@ -70,7 +74,13 @@ describe("admit", () => {
             ddl: "CreateIfMissing"
           },
           batch: { maxMessages: 5000, maxBytes: "16Mi", maxLatency: "50ms" },
-          errors: { onPoison: "DeadLetter", maxAttempts: 5, backoff: { initial: "250ms", max: "30s" } },
+          errors: {
+            onPoison: "DeadLetter",
+            maxAttempts: 5,
+            backoff: { initial: "250ms", max: "30s" },
+            haltThreshold: { percent: 50, window: "1m", minMessages: 100 },
+            deadLetter: { maxAge: "336h", payload: "Keep" }
+          },
           writer: { replicas: 1, terminationGracePeriodSeconds: 60, logLevel: "info" },
           drainTimeout: "5m"
         },
@@ -125,7 +135,7 @@ describe("admit", () => {
 
   it("names the known fields when none is near", () => {
     assert.deepEqual(mistakes(eventStream({ nats: { servers: ["nats://a"], password: "x" } })), [
-      "spec.nats.password: unknown field; known are servers, jetstreamDomain"
+      "spec.nats.password: unknown field; known are servers, jetstreamDomain, tls, auth"
     ])
   })
 

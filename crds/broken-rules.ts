@@ -10,10 +10,8 @@ interface Place {
 const fieldOf = (value: unknown, name: string): unknown =>
   isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined
 
-/** The values a rule is about: none when a field on the way is absent, several when the way leads through a list. */
-const placesOf = (path: string, value: unknown, oldValue: unknown): ReadonlyArray<Place> => {
-  const [toList, ...rest] = path.split("[]")
-  const place = toList!
+const descend = (place: Place, path: string): Place =>
+  path
     .split(".")
     .filter((name) => name !== "")
     .reduce<Place>(
@@ -22,12 +20,23 @@ const placesOf = (path: string, value: unknown, oldValue: unknown): ReadonlyArra
         value: fieldOf(at.value, name),
         oldValue: fieldOf(at.oldValue, name)
       }),
-      { path: "", value, oldValue }
+      place
     )
-  if (rest.length === 0) return place.value === undefined ? [] : [place]
-  return Array.isArray(place.value)
-    ? place.value.map((item, index) => ({ path: `${place.path}[${index}]`, value: item, oldValue: undefined }))
+
+const itemsOf = ({ path, value }: Place): ReadonlyArray<Place> =>
+  Array.isArray(value)
+    ? value.map((item, index) => ({ path: `${path}[${index}]`, value: item, oldValue: undefined }))
     : []
+
+/** The values a rule is about: none when a field on the way is absent, several when the way leads through lists. */
+const placesOf = (path: string, value: unknown, oldValue: unknown): ReadonlyArray<Place> => {
+  const [first = "", ...behindLists] = path.split("[]")
+  return behindLists
+    .reduce<ReadonlyArray<Place>>(
+      (places, fields) => places.flatMap(itemsOf).map((place) => descend(place, fields)),
+      [descend({ path: "", value, oldValue }, first)]
+    )
+    .filter((place) => place.value !== undefined)
 }
 
 const segments = (path: string) => path.split(/\.|(?=\[)/u).filter((segment) => segment !== "")

@@ -13,6 +13,8 @@ export const conditionTypes = {
   TargetReachable: "The writers can use the database.",
   DriftDetected: "Somebody changed stream or consumer outside Kubernetes. Absent when not.",
   DeadLettering: "Messages became dead letters recently. Absent when not.",
+  DataLossUpstream: "Messages were gone before they were written, noticed recently. Absent when not.",
+  CertificateExpiring: "A writer's client certificate for NATS ends soon and was not renewed. Absent when not.",
   Suspended: "spec.suspend is set. Absent when not."
 } as const
 export type ConditionType = keyof typeof conditionTypes
@@ -36,6 +38,7 @@ export const reasons = {
   TargetFull: "The database has no space left.",
   SchemaMismatch: "A table does not fit the rows.",
   Halted: "A message cannot be written and errors.onPoison is Halt.",
+  HaltedByThreshold: "Most messages cannot be written: errors.haltThreshold.",
 
   InvalidSpec: "The spec contradicts itself or the world.",
   RefNotFound: "A Secret that the spec names does not exist or lacks a key.",
@@ -61,6 +64,9 @@ export const reasons = {
   TableMissing: "A table does not exist and target.ddl is None.",
   StreamEdited: "The stream was edited.",
   ConsumerEdited: "The consumer was edited.",
-  PoisonMessages: "Messages could not be written."
+  MessagesLost: "Messages were gone from the stream before they had an outcome.",
+  PoisonMessages: "Messages could not be written.",
+  BelowThreshold: "Less time is left than identity.spiffe.warnBeforeExpiry, or 15 minutes without it.",
+  Expired: "The certificate has ended; a broken connection does not come back."
 } as const
 export type Reason = keyof typeof reasons

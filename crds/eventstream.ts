@@ -1,8 +1,8 @@
 import { Schema } from "effect"
-import { duration, required, withDefault } from "./field.ts"
+import { duration, optional, required, withDefault } from "./field.ts"
 import { ConsumerSpec } from "./spec/consumer.ts"
 import { BatchSpec, ErrorsSpec } from "./spec/delivery.ts"
-import { NatsSpec } from "./spec/nats.ts"
+import { IdentitySpec, NatsSpec } from "./spec/nats.ts"
 import { ProcessorSpec } from "./spec/processor.ts"
 import { StreamSpec } from "./spec/stream.ts"
 import { TargetSpec } from "./spec/target.ts"
@@ -35,6 +35,7 @@ export const EventStreamSpec = Schema.Struct({
   batch: withDefault(BatchSpec, {}, "Batch limits; a batch is one transaction."),
   errors: withDefault(ErrorsSpec, {}, "Failure handling."),
   writer: withDefault(WriterSpec, {}, "The writer Deployment."),
+  identity: optional(IdentitySpec, "Identity of the writers as a workload."),
   drainTimeout: withDefault(
     duration("1s", "1h"),
     "5m",

@@ -11,6 +11,13 @@ export const Identifier = text(
   "an SQL identifier: letters, digits and _, not starting with a digit, at most 63 characters"
 )
 
+/** Columns with directions, as ORDER BY has them. */
+export const SortOrder = text(
+  /^[A-Za-z_][A-Za-z0-9_]{0,62}( (ASC|DESC))?( NULLS (FIRST|LAST))?(, [A-Za-z_][A-Za-z0-9_]{0,62}( (ASC|DESC))?( NULLS (FIRST|LAST))?)*$/u,
+  512,
+  "columns with directions such as time DESC, id (ASC or DESC and NULLS FIRST or LAST may follow a column)"
+)
+
 /** `table` or `schema.table`. */
 export const TableName = text(
   /^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$/u,
@@ -30,6 +37,14 @@ export const StreamSubject = text(
   "a subject such as logs.> or orders.*.created (first token a name without leading $, * a whole token, > the last token)"
 )
 
+/** What subjects begin with: whole tokens, without wildcards. */
+export const SubjectPrefix = text(
+  // oxlint-disable-next-line no-control-regex
+  /^[^$\x00-\x20\x7f.*>][^\x00-\x20\x7f.*>]*(\.[^\x00-\x20\x7f.*>]+)*$/u,
+  128,
+  "a subject without wildcards such as dlq.orders (no leading $)"
+)
+
 /** A filter over subjects: as a subject of a stream, but it may start with a wildcard. */
 export const SubjectFilter = text(
   // oxlint-disable-next-line no-control-regex
@@ -43,6 +58,13 @@ export const NatsUrl = text(
   /^(nats|tls):\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$/u,
   512,
   "a NATS URL such as nats://nats.nats.svc:4222 or tls://nats.example.com (no user or password)"
+)
+
+/** Source: SPIFFE ID, sections 2.1 to 2.3. */
+export const SpiffeId = text(
+  /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/u,
+  2048,
+  "a SPIFFE ID such as spiffe://example.org/ns/nats/sa/nats"
 )
 
 /** A JetStream domain; it is one token of the API's subjects. */
@@ -73,6 +95,13 @@ export const LabelValue = text(
   /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/u,
   63,
   "a label value: letters, digits, -, _ and ., starting and ending with a letter or digit"
+)
+
+/** Name of a route: what the field's path in a message says. */
+export const RouteName = text(
+  /^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$/u,
+  63,
+  "a name: letters, digits, _ and -, starting and ending with a letter or digit"
 )
 
 /** Where a column's value comes from. */

@@ -30,15 +30,24 @@ export type StringMap = Readonly<Record<string, string>>
 interface Places {
   "": { readonly metadata: { readonly name: string } }
   spec: Spec
+  "spec.nats": Spec["nats"]
+  "spec.nats.tls": NonNullable<Spec["nats"]["tls"]>
+  "spec.nats.auth": NonNullable<Spec["nats"]["auth"]>
+  "spec.identity.spiffe": NonNullable<Spec["identity"]>["spiffe"]
   "spec.stream": Spec["stream"]
   "spec.consumer": Consumer
   "spec.consumer.deliverFrom": NonNullable<Consumer["deliverFrom"]>
   "spec.processor": Spec["processor"]
   "spec.processor.json": Json
-  "spec.processor.json.columns[]": Json["columns"][number]
+  "spec.processor.json.columns[]": NonNullable<Json["columns"]>[number]
+  "spec.processor.json.routes[]": NonNullable<Json["routes"]>[number]
+  "spec.processor.json.routes[].columns[]": NonNullable<Json["columns"]>[number]
   "spec.target": Spec["target"]
   "spec.target.postgres": Spec["target"]["postgres"]
+  "spec.target.postgres.tls": NonNullable<Spec["target"]["postgres"]["tls"]>
+  "spec.target.timeseries": NonNullable<Spec["target"]["timeseries"]>
   "spec.errors.backoff": NonNullable<NonNullable<Spec["errors"]>["backoff"]>
+  "spec.errors.deadLetter.publish": NonNullable<NonNullable<NonNullable<Spec["errors"]>["deadLetter"]>["publish"]>
   "spec.writer.podLabels": StringMap
   "spec.writer.podAnnotations": StringMap
   "spec.writer.nodeSelector": StringMap

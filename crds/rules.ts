@@ -1,6 +1,10 @@
 import { parseDurationNanos } from "./duration.ts"
+import type { EncodedEventStreamSpec } from "./eventstream.ts"
 import type { Range } from "./field.ts"
+import { natsRules } from "./nats-rules.ts"
+import { isSystemSchema, jsonRules, systemSchema } from "./json-rules.ts"
 import { parseQuantityMillis } from "./quantity.ts"
+import { outputRules } from "./output-rules.ts"
 import { change, type Rule, state, type StringMap } from "./rule.ts"
 
 /**
@@ -41,6 +45,12 @@ const objectRules = [
   })
 ]
 
+type JsonTable = NonNullable<EncodedEventStreamSpec["processor"]["json"]>
+
+/** CEL: whether a table has the time column, or its columns are not listed. */
+const celHasTimeColumn = (table: string) =>
+  `(!has(${table}.columns) || ${table}.columns.exists(c, c.name == self.target.timeseries.timeColumn && c.type == 'timestamptz'))`
+
 const specRules = [
   state("spec", {
     field: "consumer.deliverFrom.policy",
@@ -66,19 +76,46 @@ const specRules = [
       nanos(consumer?.ackWait) >= nanos(batch?.maxLatency) + nanos(target.postgres.statementTimeout)
   }),
   state("spec", {
+    field: "errors.deadLetter.publish.streamName",
+    reads: ["stream.name", "errors.deadLetter.publish.streamName"],
+    cel: "!has(self.stream.name) || !has(self.errors) || !has(self.errors.deadLetter) || !has(self.errors.deadLetter.publish) || !has(self.errors.deadLetter.publish.streamName) || self.errors.deadLetter.publish.streamName != self.stream.name",
+    message: "must not be stream.name: dead letters have a stream of their own",
+    holds: ({ stream, errors }) => stream.name === undefined || errors?.deadLetter?.publish?.streamName !== stream.name
+  }),
+  state("spec", {
     field: "target.timeseries.timeColumn",
-    reads: ["target.timeseries.timeColumn", "processor.json.columns[].name", "processor.json.columns[].type"],
-    cel: "!has(self.target.timeseries) || !has(self.target.timeseries.timeColumn) || (has(self.processor.json) && self.processor.json.columns.exists(c, c.name == self.target.timeseries.timeColumn && c.type == 'timestamptz'))",
-    message: "must be the name of a timestamptz column of processor.json.columns",
-    holds: ({ processor, target }) => {
+    reads: [
+      "target.timeseries.timeColumn",
+      "processor.json.columns[].name",
+      "processor.json.columns[].type",
+      "processor.json.routes[].table",
+      "processor.json.routes[].columns[].name",
+      "processor.json.routes[].columns[].type"
+    ],
+    cel: `!has(self.target.timeseries) || !has(self.target.timeseries.timeColumn) || (has(self.processor.json) && (has(self.processor.json.routes) ? self.processor.json.routes.exists(r, has(r.table) && ${celHasTimeColumn("r")}) : ${celHasTimeColumn("self.processor.json")}))`,
+    message: "must be the name of a timestamptz column of processor.json.columns, or of those of a route",
+    holds: ({ processor: { json }, target }) => {
       const name = target.timeseries?.timeColumn
-      return (
-        name === undefined ||
-        (processor.json?.columns.some((column) => column.name === name && column.type === "timestamptz") ?? false)
-      )
+      if (name === undefined) return true
+      const hasColumn = ({ columns }: Pick<JsonTable, "columns">) =>
+        columns === undefined || columns.some((column) => column.name === name && column.type === "timestamptz")
+      if (json?.routes === undefined) return json !== undefined && hasColumn(json)
+      return json.routes.some((route) => route.table !== undefined && hasColumn(route))
     }
   })
 ]
+
+/** A Json table is a hypertable by its time column only, and a plain table has no chunks. */
+const chunkRules = (["compressAfter", "dropAfter"] as const).map((field) =>
+  state("spec", {
+    field: `target.timeseries.${field}`,
+    reads: ["processor.type", "target.timeseries.timeColumn", `target.timeseries.${field}`],
+    cel: `!has(self.target.timeseries) || !has(self.target.timeseries.${field}) || has(self.target.timeseries.timeColumn) || (has(self.processor.type) && self.processor.type != 'Json')`,
+    message: "must be given together with timeColumn where the table is a Json table",
+    holds: ({ processor, target: { timeseries } }) =>
+      timeseries?.[field] === undefined || timeseries.timeColumn !== undefined || processor.type !== "Json"
+  })
+)
 
 const streamRules = [
   state("spec.stream", {
@@ -184,98 +221,6 @@ const consumerRules = [
   })
 ]
 
-const systemSchema = "must not be a schema of PostgreSQL itself (pg_..., information_schema)"
-const isSystemSchema = (schema: string) => schema.startsWith("pg_") || schema === "information_schema"
-
-const jsonRules = [
-  state("spec.processor", {
-    field: "json",
-    reads: ["type"],
-    cel: "(!has(self.type) || self.type == 'Json') == has(self.json)",
-    message: "must be given with type Json, and only then",
-    holds: ({ type, json }) => (type === "Json") === (json !== undefined)
-  }),
-  state("spec.processor.json", {
-    field: "table",
-    reads: ["table"],
-    cel: "!self.table.matches('^(pg_[^.]*|information_schema)[.]')",
-    message: systemSchema,
-    holds: ({ table }) => !table.includes(".") || !isSystemSchema(table.slice(0, table.indexOf(".")))
-  }),
-  state("spec.processor.json", {
-    field: "extraColumn",
-    reads: ["onUnknownField", "extraColumn"],
-    cel: "(has(self.onUnknownField) && self.onUnknownField == 'ExtraColumn') == has(self.extraColumn)",
-    message: "must be given with onUnknownField ExtraColumn, and only then",
-    holds: ({ onUnknownField, extraColumn }) => (onUnknownField === "ExtraColumn") === (extraColumn !== undefined)
-  }),
-  state("spec.processor.json", {
-    field: "extraColumn",
-    reads: ["extraColumn", "columns[].name"],
-    cel: "!has(self.extraColumn) || !self.columns.exists(c, c.name == self.extraColumn)",
-    message: "must not be one of columns",
-    holds: ({ extraColumn, columns }) => !columns.some((column) => column.name === extraColumn)
-  }),
-  state("spec.processor.json", {
-    field: "conflictKeys",
-    reads: ["mode", "conflictKeys"],
-    cel: "(has(self.mode) && self.mode != 'Append') == (has(self.conflictKeys) && size(self.conflictKeys) > 0)",
-    message: "must be given with mode InsertIgnore or Upsert, and only then",
-    holds: ({ mode, conflictKeys }) => (mode !== "Append") === (conflictKeys?.length ?? 0) > 0
-  }),
-  state("spec.processor.json", {
-    field: "conflictKeys",
-    reads: ["conflictKeys", "columns[].name"],
-    cel: "!has(self.conflictKeys) || self.conflictKeys.all(k, self.columns.exists(c, c.name == k))",
-    message: "must be names of columns",
-    holds: ({ conflictKeys, columns }) =>
-      (conflictKeys ?? []).every((key) => columns.some((column) => column.name === key))
-  }),
-  state("spec.processor.json", {
-    field: "updateColumns",
-    reads: ["mode", "updateColumns"],
-    cel: "!has(self.updateColumns) || (has(self.mode) && self.mode == 'Upsert')",
-    message: "must be given only with mode Upsert",
-    holds: ({ mode, updateColumns }) => updateColumns === undefined || mode === "Upsert"
-  }),
-  state("spec.processor.json", {
-    field: "updateColumns",
-    reads: ["updateColumns", "columns[].name", "extraColumn"],
-    cel: "!has(self.updateColumns) || self.updateColumns.all(u, (has(self.extraColumn) && self.extraColumn == u) || self.columns.exists(c, c.name == u))",
-    message: "must be names of columns or extraColumn",
-    holds: ({ updateColumns, columns, extraColumn }) =>
-      (updateColumns ?? []).every((name) => name === extraColumn || columns.some((column) => column.name === name))
-  }),
-  state("spec.processor.json", {
-    field: "newerWins",
-    reads: ["mode", "newerWins"],
-    cel: "!has(self.newerWins) || (has(self.mode) && self.mode == 'Upsert')",
-    message: "must be given only with mode Upsert",
-    holds: ({ mode, newerWins }) => newerWins === undefined || mode === "Upsert"
-  }),
-  state("spec.processor.json", {
-    field: "newerWins",
-    reads: ["newerWins", "columns[].name"],
-    cel: "!has(self.newerWins) || self.columns.exists(c, c.name == self.newerWins)",
-    message: "must be the name of a column",
-    holds: ({ newerWins, columns }) => newerWins === undefined || columns.some((column) => column.name === newerWins)
-  }),
-  state("spec.processor.json.columns[]", {
-    field: "timeUnit",
-    reads: ["type", "timeUnit"],
-    cel: "!has(self.timeUnit) || self.type == 'timestamptz'",
-    message: "must be given only with type timestamptz",
-    holds: ({ type, timeUnit }) => timeUnit === undefined || type === "timestamptz"
-  }),
-  state("spec.processor.json.columns[]", {
-    field: "defaultValue",
-    reads: ["required", "defaultValue"],
-    cel: "!has(self.defaultValue) || !has(self.required) || !self.required",
-    message: "must not be given with required, which makes a message without the value a dead letter",
-    holds: ({ required, defaultValue }) => defaultValue === undefined || required !== true
-  })
-]
-
 const targetRules = [
   state("spec.target", {
     field: "schema",
@@ -302,6 +247,42 @@ const targetRules = [
     message: "must not have database, user or passwordSecretRef together with secretRef: the Secret holds them",
     holds: ({ secretRef, database, user, passwordSecretRef }) =>
       secretRef === undefined || (database === undefined && user === undefined && passwordSecretRef === undefined)
+  }),
+  state("spec.target.postgres.tls", {
+    field: "caSecretRef",
+    reads: ["mode", "caSecretRef"],
+    cel: "!has(self.caSecretRef) || !has(self.mode) || self.mode.startsWith('Verify')",
+    message: "must be given only with mode VerifyCA or VerifyFull, or without a mode",
+    holds: ({ mode, caSecretRef }) => caSecretRef === undefined || mode === undefined || mode.startsWith("Verify")
+  }),
+  state("spec.target.postgres.tls", {
+    field: "clientSecretRef",
+    reads: ["mode", "clientSecretRef"],
+    cel: "!has(self.clientSecretRef) || !has(self.mode) || self.mode != 'Disable'",
+    message: "must not be given with mode Disable",
+    holds: ({ mode, clientSecretRef }) => clientSecretRef === undefined || mode !== "Disable"
+  }),
+  state("spec.target.timeseries", {
+    field: "segmentBy",
+    reads: ["compressAfter", "segmentBy"],
+    cel: "!has(self.segmentBy) || has(self.compressAfter)",
+    message: "must be given only with compressAfter",
+    holds: ({ compressAfter, segmentBy }) => segmentBy === undefined || compressAfter !== undefined
+  }),
+  state("spec.target.timeseries", {
+    field: "orderBy",
+    reads: ["compressAfter", "orderBy"],
+    cel: "!has(self.orderBy) || has(self.compressAfter)",
+    message: "must be given only with compressAfter",
+    holds: ({ compressAfter, orderBy }) => orderBy === undefined || compressAfter !== undefined
+  }),
+  state("spec.target.timeseries", {
+    field: "dropAfter",
+    reads: ["compressAfter", "dropAfter"],
+    cel: "!has(self.dropAfter) || !has(self.compressAfter) || duration(self.dropAfter) > duration(self.compressAfter)",
+    message: "must be longer than compressAfter",
+    holds: ({ compressAfter, dropAfter }) =>
+      dropAfter === undefined || compressAfter === undefined || nanos(dropAfter) > nanos(compressAfter)
   })
 ]
 
@@ -330,6 +311,13 @@ const writerRules = [
     cel: "!has(self.initial) || !has(self.max) || duration(self.initial) <= duration(self.max)",
     message: "must not be shorter than initial",
     holds: ({ initial, max }) => nanos(initial) <= nanos(max)
+  }),
+  state("spec.errors.deadLetter.publish", {
+    field: "subjectPrefix",
+    reads: ["subjectPrefix"],
+    cel: "!has(self.subjectPrefix) || (self.subjectPrefix != '_INBOX' && !self.subjectPrefix.startsWith('_INBOX.'))",
+    message: "must not begin with _INBOX: those subjects carry the replies of NATS clients",
+    holds: ({ subjectPrefix }) => subjectPrefix !== "_INBOX" && !subjectPrefix?.startsWith("_INBOX.")
   }),
   state("spec.writer.podLabels", keysAreLabelKeys),
   state("spec.writer.podLabels", keysAreNotReserved),
@@ -362,8 +350,11 @@ const writerRules = [
 export const rules: ReadonlyArray<Rule> = [
   ...objectRules,
   ...specRules,
+  ...natsRules,
+  ...chunkRules,
   ...streamRules,
   ...consumerRules,
+  ...outputRules,
   ...jsonRules,
   ...targetRules,
   ...writerRules

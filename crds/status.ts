@@ -69,7 +69,10 @@ export const EventStreamStatus = Schema.Struct({
     "The writer Deployment."
   ),
   target: optional(
-    Schema.Struct({ server: word(256, "Product and version of the database.") }),
+    Schema.Struct({
+      server: word(256, "Product and version of the database."),
+      timescale: word(64, "Version and edition of TimescaleDB; absent without it.")
+    }),
     "The database as the writers see it."
   ),
   delivery: optional(
@@ -77,9 +80,22 @@ export const EventStreamStatus = Schema.Struct({
       written: count("Messages written, of the whole life of this EventStream with this target."),
       deadLettered: count("Dead letters."),
       dropped: count("Messages dropped on purpose."),
+      lost: count("Messages that were gone from the stream before they had an outcome, as far as that can be known."),
       lastWriteTime: optional(Time, "When rows were last committed.")
     }),
     "Totals from the ledger."
+  ),
+  identity: optional(
+    Schema.Struct({ notAfter: optional(Time, "When the client certificate for NATS that ends first does.") }),
+    "Identity of the writers."
+  ),
+  deadLetter: optional(
+    Schema.Struct({
+      count: count("Dead letters that are in the table now."),
+      oldest: optional(Time, "When the oldest of them was written."),
+      stream: word(255, "JetStream name of the stream they are published to.")
+    }),
+    "Dead letters as the writers count them."
   ),
   lastHandledReconcileAt: word(256, "Value of annotation eventstream.dev/reconcile-at last acted upon."),
   operatorVersion: word(64, "Version of the operator that wrote this status.")

@@ -1,7 +1,7 @@
 import { Clock, Effect, Fiber } from "effect"
 import { Kube, Pods } from "../operator/kube.ts"
 import type { Platform } from "../operator/local/platform.ts"
-import { connectNats } from "../platform/nats.ts"
+import { lastingConnection } from "../testing/nats-client.ts"
 import { hostSamples, processSamples } from "./host-metrics.ts"
 import { ServiceMetrics } from "./otel-metrics.ts"
 import { openLogs } from "./system-logs.ts"
@@ -43,7 +43,7 @@ export interface Feed {
 
 /** Feeds until it is stopped, or the scope closes. */
 export const startFeed = Effect.fnUntraced(function* (platform: Platform) {
-  const nats = yield* connectNats({ servers: [platform.natsUrl] }, { name: "eventstream demo", hosts: new Map() })
+  const nats = yield* lastingConnection(platform.natsUrl, "eventstream demo")
   const readLogs = openLogs(platform.logs)
   const operator = new ServiceMetrics({ "service.name": "eventstream-operator" })
   const demo = new ServiceMetrics({ "service.name": "eventstream-demo" })

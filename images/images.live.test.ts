@@ -135,7 +135,7 @@ describe.skipIf(enter === undefined)("images run alone, as user 1000", () => {
     assert.include(JSON.parse(output).message, "EVENTSTREAM_WRITER_IMAGE")
   })
 
-  it.each(["writer", "migrate"])("%s says which part of the configuration is missing", (command) => {
+  it.each(["writer", "migrate", "replay"])("%s says which part of the configuration is missing", (command) => {
     const { output, status } = run("writer", [command, "--config", "/etc/eventstream/config/config.json"])
     assert.equal(status, 1)
     assert.include(JSON.parse(output).message, "/etc/eventstream/config/config.json: can't be read: ENOENT")

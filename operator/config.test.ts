@@ -20,6 +20,7 @@ it.effect("reads the environment, with defaults; an empty variable is an absent 
       workers: 4,
       http: { host: "0.0.0.0", port: 8080 },
       hosts: undefined,
+      identity: undefined,
       logLevel: "info"
     })
   })

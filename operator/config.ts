@@ -82,6 +82,9 @@ export const OperatorEnvironment = Schema.Struct({
   EVENTSTREAM_HOSTS: optional(
     "Other addresses for in-cluster host names, as name=host:port separated by commas; handed on to writers. Unset in a cluster."
   ),
+  EVENTSTREAM_CERTIFICATES: optional(
+    "Folder with a client certificate of the operator's own, for the NATS of EventStreams whose writers have theirs from a CSI driver. Unset: there is none."
+  ),
   EVENTSTREAM_LOG_LEVEL: withDefault(
     Schema.Literals(["error", "warn", "info", "debug", "trace"]),
     "info",
@@ -103,6 +106,8 @@ export interface OperatorConfig {
   readonly workers: number
   readonly http: { readonly host: string; readonly port: number }
   readonly hosts: string | undefined
+  /** Folder of its own client certificate for NATS. */
+  readonly identity?: string | undefined
   readonly logLevel: (typeof OperatorEnvironment.Type)["EVENTSTREAM_LOG_LEVEL"]
 }
 
@@ -149,6 +154,7 @@ export const readOperatorConfig = (environment: Environment): Effect.Effect<Oper
       workers: env.EVENTSTREAM_WORKERS,
       http: { host: env.EVENTSTREAM_HTTP_HOST, port: env.EVENTSTREAM_HTTP_PORT },
       hosts: env.EVENTSTREAM_HOSTS,
+      identity: env.EVENTSTREAM_CERTIFICATES,
       logLevel: env.EVENTSTREAM_LOG_LEVEL
     }))
   )

@@ -53,6 +53,13 @@ export const eventsBetween = (
     const note = `${next.delivery?.deadLettered ?? 0} messages became dead letters so far`
     notes.push({ type: "Warning", reason: "DeadLettered", note })
   }
+  const loss = appeared("DataLossUpstream")
+  if (loss) {
+    const note = `${next.delivery?.lost ?? 0} messages so far: ${loss.message}`
+    notes.push({ type: "Warning", reason: "DataLossUpstream", note })
+  }
+  const expiring = appeared("CertificateExpiring")
+  if (expiring) notes.push({ type: "Warning", reason: "CertificateExpiring", note: expiring.message })
   const drift = appeared("DriftDetected")
   if (drift) notes.push({ type: "Warning", reason: "DriftDetected", note: drift.message })
   return notes

@@ -42,6 +42,32 @@ describe("what somebody else changes", () => {
     )
   )
 
+  it.live("the stream of published dead letters is made and put back; one that is not ours is left alone", () =>
+    withWorld((world) =>
+      Effect.gen(function* () {
+        const publish = { maxAge: "1m", deletionPolicy: "Delete" }
+        yield* running(world, { errors: { deadLetter: { publish } } })
+        const { kube, manager, reconcile } = world
+        const name = "DLQ_DEMO_LOGS"
+        const { config } = yield* Effect.promise(() => manager.streams.info(name))
+        assert.deepInclude(config, { subjects: ["dlq.demo.logs.>"], max_age: 60e9, max_bytes: 1024 ** 3 })
+        yield* Effect.promise(() => manager.streams.update(name, { max_msgs: 1 }))
+        assert.deepStrictEqual((yield* reconcile()).steps, ["UpdateStream"])
+        assert.deepStrictEqual((yield* reconcile()).steps, [])
+        yield* kube.apply(
+          manifest("other", {
+            stream: { subjects: ["other.>"] },
+            errors: { deadLetter: { publish: { streamName: name } } }
+          })
+        )
+        yield* reconcile("other")
+        const stalled = (yield* world.status("other")).conditions!.find(({ type }) => type === "Stalled")!
+        assert.match(stalled.message, /stream DLQ_DEMO_LOGS exists and is not this EventStream's/)
+        assert.isDefined((yield* world.status("other")).consumer?.name)
+      })
+    )
+  )
+
   it.live("a filter in its single form is put back", () =>
     withWorld((world) =>
       Effect.gen(function* () {

@@ -15,11 +15,13 @@ import {
 } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Option, RcMap, Schema, type Scope } from "effect"
 import type { HostMap } from "../platform/hosts.ts"
-import { connectNats, type NatsOptions, NatsUnavailable } from "../platform/nats.ts"
+import type { NatsUnavailable } from "../platform/nats.ts"
 import { type NatsConfig, WriterStatus, writerStatusSubject } from "../writer/config.ts"
+import type { NatsFiles } from "./credentials.ts"
 import type { ObjectKey } from "./kube.ts"
 import { passFence } from "./fence.ts"
 import { OperatorMetrics } from "./metrics.ts"
+import { openLink, settingsOf } from "./nats-link.ts"
 import type { ConsumerConfig } from "./specs/consumer.ts"
 import type { StreamConfig } from "./specs/stream.ts"
 
@@ -319,31 +321,18 @@ const makeAccount = (
   }
 }
 
-/** A connection and whether it is broken just now: requests would wait in it for their time-out. */
-interface Link {
-  readonly connection: NatsConnection
-  broken: boolean
-}
-
-const openLink = Effect.fnUntraced(function* (transport: NatsOptions, hosts: HostMap) {
-  const connection = yield* connectNats(transport, { name: "eventstream-operator", hosts })
-  const link: Link = { connection, broken: false }
-  void (async () => {
-    for await (const { type } of connection.status()) {
-      if (type === "disconnect") link.broken = true
-      if (type === "reconnect") link.broken = false
-    }
-  })()
-  return link
-})
-
 /**
- * JetStream by connection settings. EventStreams with the same settings share one connection, which stays open for ten
- * minutes after its last use, so that the polling of objects at rest never reconnects.
+ * JetStream by connection settings. EventStreams with the same settings and credentials share one connection, which stays open
+ * for ten minutes after its last use, so that the polling of objects at rest never reconnects.
  */
 export class JetStream extends Context.Service<
   JetStream,
-  { readonly account: (settings: NatsConfig) => Effect.Effect<Account, NatsUnavailable | JetStreamError, Scope.Scope> }
+  {
+    readonly account: (
+      settings: NatsConfig,
+      files: NatsFiles
+    ) => Effect.Effect<Account, NatsUnavailable | JetStreamError, Scope.Scope>
+  }
 >()("operator/JetStream") {
   static readonly layer = (hosts: HostMap) =>
     Layer.effect(
@@ -353,22 +342,16 @@ export class JetStream extends Context.Service<
         const count = (operation: string, code: string) =>
           metrics.natsRequests.inc({ operation: operation.replaceAll(" ", "_"), code })
         const links = yield* RcMap.make({
-          lookup: (settings: string) => openLink(JSON.parse(settings) as NatsOptions, hosts),
+          lookup: (settings: string) => openLink(settings, hosts),
           idleTimeToLive: "10 minutes"
         })
-        const linkOf = Effect.fnUntraced(function* (settings: string) {
+        const account = Effect.fnUntraced(function* ({ jetstreamDomain, ...transport }: NatsConfig, files: NatsFiles) {
+          const settings = settingsOf(transport, files)
           // A failed connect is not kept: the next reconcile tries again.
           const link = yield* RcMap.get(links, settings).pipe(Effect.tapError(() => RcMap.invalidate(links, settings)))
-          if (!link.connection.isClosed()) return link
-          yield* RcMap.invalidate(links, settings)
-          return yield* RcMap.get(links, settings)
-        })
-        const account = Effect.fnUntraced(function* ({ jetstreamDomain, ...transport }: NatsConfig) {
-          const { connection, broken } = yield* linkOf(JSON.stringify(transport))
-          if (broken) {
-            // Said at once, so that EventStreams of one dead NATS do not keep the workers from the others.
-            return yield* new NatsUnavailable({ servers: transport.servers, detail: "the connection was lost" })
-          }
+          // Said at once, so that EventStreams of one dead NATS do not keep the workers from the others.
+          if (link.connection === undefined) return yield* link.problem!
+          const { connection } = link
           const domain = jetstreamDomain === undefined ? {} : { domain: jetstreamDomain }
           const manager = yield* Effect.tryPromise({
             try: () => jetstreamManager(connection, { checkAPI: false, timeout: 5_000, ...domain }),

@@ -2,10 +2,12 @@ import { Effect } from "effect"
 import type { EventStream } from "../crds/eventstream.ts"
 import type { NatsUnavailable } from "../platform/nats.ts"
 import type { WriterStatus } from "../writer/config.ts"
+import { type CredentialsMissing, natsCredentials } from "./credentials.ts"
 import { type Account, type ConsumerState, JetStream, type JetStreamError, type StreamState } from "./jetstream.ts"
 import { ConfigMaps, Deployments, Kube, type KubeObject, Pods, ServiceAccounts } from "./kube.ts"
 import type { Problem } from "./plan/action.ts"
-import { natsConfig } from "./specs/configmap.ts"
+import { deadLetterStreamName } from "./specs/dead-letter-stream.ts"
+import { natsConfig } from "./specs/nats.ts"
 import { selectorLabels, writerName } from "./specs/names.ts"
 import { streamNameOf } from "./specs/stream.ts"
 
@@ -13,6 +15,8 @@ import { streamNameOf } from "./specs/stream.ts"
 export interface ObservedJetStream {
   readonly clustered: boolean
   readonly stream: StreamState | undefined
+  /** The stream of published dead letters, where the spec asks for one and it is there. */
+  readonly deadLetterStream?: StreamState | undefined
   /** Every consumer of the stream, also those of others. */
   readonly consumers: ReadonlyArray<ConsumerState>
   /** First sequence at or after `consumer.deliverFrom.time`; undefined when there is none yet. */
@@ -33,22 +37,25 @@ export interface Observed {
 }
 
 /** A failure to reach NATS, JetStream, or the servers that hold the stream, as what the user is told. */
-export const natsProblem = (error: NatsUnavailable | JetStreamError): Problem => {
-  const why = error._tag === "JetStreamError" ? error.reason : undefined
+export const natsProblem = (error: NatsUnavailable | JetStreamError | CredentialsMissing): Problem => {
+  const why = error._tag === "NatsUnavailable" ? undefined : error.reason
   const words = { message: error.message, stalled: false }
   if (why === "Offline") return { about: "Stream", reason: "StreamError", ...words }
-  return { about: "Nats", reason: why === "PermissionDenied" ? why : "NatsUnreachable", ...words }
+  const reason = why === "PermissionDenied" || why === "RefNotFound" ? why : "NatsUnreachable"
+  return { about: "Nats", reason, ...words }
 }
 
 const observeJetStream = Effect.fnUntraced(function* (eventStream: EventStream, account: Account) {
   const { metadata, spec, status } = eventStream
   const name = streamNameOf(metadata, spec)
   const stream = yield* account.stream(name)
+  const { publish } = spec.errors.deadLetter
   const { policy, time } = spec.consumer.deliverFrom
   const firstStart = policy === "StartTime" && time !== undefined && status?.consumer?.startSequence === undefined
   return {
     clustered: account.clustered,
     stream,
+    deadLetterStream: publish && (yield* account.stream(deadLetterStreamName(metadata, publish))),
     consumers: stream ? yield* account.consumers(name) : [],
     startTimeSequence: stream && firstStart ? yield* account.sequenceAt(name, time) : undefined
   } satisfies ObservedJetStream
@@ -56,8 +63,13 @@ const observeJetStream = Effect.fnUntraced(function* (eventStream: EventStream, 
 
 const isRunning = (pod: KubeObject) => (pod["status"] as { phase?: string } | undefined)?.phase === "Running"
 
-const observeNats = Effect.fnUntraced(function* (eventStream: EventStream, pods: ReadonlyArray<KubeObject>) {
-  const account = yield* (yield* JetStream).account(natsConfig(eventStream.spec))
+const observeNats = Effect.fnUntraced(function* (
+  eventStream: EventStream,
+  pods: ReadonlyArray<KubeObject>,
+  identity: string | undefined
+) {
+  const files = yield* natsCredentials(eventStream, identity)
+  const account = yield* (yield* JetStream).account(natsConfig(eventStream.spec), files)
   const running = pods.filter(isRunning).length
   const [jetStream, writers] = yield* Effect.all(
     [
@@ -69,8 +81,12 @@ const observeNats = Effect.fnUntraced(function* (eventStream: EventStream, pods:
   return { account, jetStream, writers, natsProblem: undefined }
 })
 
-/** Reads everything a plan and a status need, once. NATS being away is part of what is seen, not a failure. */
-export const observe = Effect.fnUntraced(function* (eventStream: EventStream) {
+/**
+ * Reads everything a plan and a status need, once. NATS being away is part of what is seen, not a failure.
+ *
+ * @param identity folder of the operator's own certificate for NATS
+ */
+export const observe = Effect.fnUntraced(function* (eventStream: EventStream, identity: string | undefined) {
   const kube = yield* Kube
   const { namespace, name } = eventStream.metadata
   const child = { namespace, name: writerName(name) }
@@ -84,7 +100,7 @@ export const observe = Effect.fnUntraced(function* (eventStream: EventStream) {
     ],
     { concurrency: "unbounded" }
   )
-  const reached = yield* observeNats(eventStream, pods).pipe(
+  const reached = yield* observeNats(eventStream, pods, identity).pipe(
     Effect.catch((error) =>
       Effect.succeed({ account: undefined, jetStream: undefined, writers: [], natsProblem: natsProblem(error) })
     )

@@ -271,9 +271,11 @@ const answer = {
   database: "1",
   server: "PostgreSQL 18.4",
   lowestUncovered: null,
+  missed: null,
   written: 0,
   deadLettered: 0,
   dropped: 0,
+  lost: 0,
   lastWriteTime: null,
   state: "Running",
   reason: null,
@@ -311,7 +313,7 @@ describe("changes of a stream", () => {
     [{ maxAge: "48h" }, ["max_age"]],
     [{ subjects: ["logs.a"] }, ["subjects"]],
     [{ maxMessagesPerSubject: 20 }, ["max_msgs_per_subject"]],
-    [{ discard: "New", compression: "None" }, ["discard", "compression"]]
+    [{ discard: "New", compression: "S2" }, ["discard", "compression"]]
   ])("%j is made at once", (stream, fields) => {
     assert.deepStrictEqual(change(stream), { fields, problems: [] })
   })
@@ -334,6 +336,7 @@ const specs = fc.record({
     deletionPolicy: fc.constantFrom("Retain", "Delete"),
     filterSubjects: fc.constantFrom([], ["logs.a"])
   }),
+  errors: fc.constantFrom({}, { deadLetter: { publish: { deletionPolicy: "Delete" } } }),
   writer: fc.record({ replicas: fc.nat(2) })
 })
 
@@ -413,6 +416,7 @@ describe("every plan", () => {
             failure: undefined,
             nowMillis,
             deadLettering: false,
+            losing: false,
             operatorVersion: "test"
           })
         const first = report(end.eventStream.status)

@@ -2,6 +2,7 @@ import type { EventStream } from "../crds/eventstream.ts"
 import type { Observed } from "./observe.ts"
 import { type Action, emptyPlan, type Inputs, needsFinalizer, type Plan, type Problem } from "./plan/action.ts"
 import { type ConsumerPlan, planConsumer } from "./plan/consumer.ts"
+import { planDeadLetterStream } from "./plan/dead-letter-stream.ts"
 import { planDeletion } from "./plan/deletion.ts"
 import { planStream } from "./plan/stream.ts"
 import { hashOfPod, planWriters } from "./plan/writers.ts"
@@ -57,6 +58,12 @@ const planRunning = (eventStream: EventStream, observed: Observed, inputs: Input
   problems.push(...writers.problems)
   if (writers.rolledOut) {
     for (const name of consumer?.superseded ?? []) actions.push({ _tag: "DeleteConsumer", stream, name })
+  }
+  if (jetStream) {
+    // Last: whatever keeps it from being made, rows flow.
+    const letters = planDeadLetterStream(eventStream, jetStream.deadLetterStream, jetStream.clustered, inputs)
+    actions.push(...letters.actions)
+    problems.push(...letters.problems)
   }
   return { ...emptyPlan, actions, problems, durable, configHash: writers.configHash, drift }
 }

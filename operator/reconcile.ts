@@ -26,6 +26,8 @@ import { totalsOf } from "./status/writers.ts"
 
 export interface ReconcileSettings {
   readonly defaults: WriterDefaults
+  /** Folder of the operator's own certificate for NATS. */
+  readonly identity?: string | undefined
   /** Shortest time between two status writes that only change numbers, in milliseconds. */
   readonly statusIntervalMillis: number
 }
@@ -38,18 +40,24 @@ export type Outcome =
   /** A step failed that may succeed the next time. */
   | { readonly _tag: "Retry"; readonly message: string }
 
+/** A total that only grows, and when it last did. */
+interface Tide {
+  readonly total: number
+  readonly roseAt: number
+}
+
 /** What is remembered of an EventStream between reconciles; nothing is decided by it that a restart could get wrong. */
 interface Memory {
   numbersWrittenAt: number
-  deadLetters: number
-  deadLettersRoseAt: number
+  deadLetters: Tide
+  losses: Tide
   succeededAt: number | undefined
 }
 
 /** A plan that needs more rounds than this does not come to an end: the next reconcile goes on. */
 const maxRounds = 6
-/** How long a dead letter counts as recent. */
-const deadLetteringMillis = 15 * 60_000
+/** How long a dead letter, or a lost message, counts as recent. */
+const recentMillis = 15 * 60_000
 /** How soon a writer that is ready but has not reported yet is asked again. */
 const firstReportMillis = 10_000
 
@@ -110,7 +118,7 @@ const rounds = Effect.fnUntraced(function* (key: ObjectKey, settings: ReconcileS
       nonce: randomBytes(3).toString("hex"),
       defaults: settings.defaults
     }
-    const { observed, account } = yield* observe(eventStream)
+    const { observed, account } = yield* observe(eventStream, settings.identity)
     const steps = plan(eventStream, observed, inputs)
     tried.push(...steps.actions.map(nameOf))
     const failure = yield* carryOutAll(eventStream, object, account, steps.actions)
@@ -145,17 +153,21 @@ const remember = (memories: Map<string, Memory>, round: Round, nowMillis: number
   const { namespace, name } = round.eventStream.metadata
   const { status } = round.eventStream
   const id = `${namespace}/${name}`
-  const since = find(status?.conditions, "DeadLettering")?.lastTransitionTime
+  const before = (type: "DeadLettering" | "DataLossUpstream", total: number | undefined): Tide => {
+    const since = find(status?.conditions, type)?.lastTransitionTime
+    return { total: total ?? 0, roseAt: since === undefined ? -Infinity : Date.parse(since) }
+  }
   const memory = memories.get(id) ?? {
     numbersWrittenAt: -Infinity,
-    deadLetters: status?.delivery?.deadLettered ?? 0,
-    deadLettersRoseAt: since === undefined ? -Infinity : Date.parse(since),
+    deadLetters: before("DeadLettering", status?.delivery?.deadLettered),
+    losses: before("DataLossUpstream", status?.delivery?.lost),
     succeededAt: undefined
   }
   memories.set(id, memory)
-  const deadLetters = Math.max(memory.deadLetters, totalsOf(round.observed.writers)?.deadLettered ?? 0)
-  if (deadLetters > memory.deadLetters) memory.deadLettersRoseAt = nowMillis
-  memory.deadLetters = deadLetters
+  const totals = totalsOf(round.observed.writers)
+  const rise = (tide: Tide, total = 0): Tide => (total > tide.total ? { total, roseAt: nowMillis } : tide)
+  memory.deadLetters = rise(memory.deadLetters, totals?.deadLettered)
+  memory.losses = rise(memory.losses, totals?.lost)
   return memory
 }
 
@@ -260,8 +272,10 @@ export const makeReconciler = (settings: ReconcileSettings) => {
       return { outcome, steps, ready: "InvalidSpec", message: round.message } satisfies Report
     }
     const memory = remember(memories, round, nowMillis)
-    const deadLettering = nowMillis - memory.deadLettersRoseAt < deadLetteringMillis
-    const next = statusOf({ ...round, nowMillis, deadLettering, operatorVersion: packageJson.version })
+    const recent = ({ roseAt }: Tide) => nowMillis - roseAt < recentMillis
+    const deadLettering = recent(memory.deadLetters)
+    const losing = recent(memory.losses)
+    const next = statusOf({ ...round, nowMillis, deadLettering, losing, operatorVersion: packageJson.version })
     const waitMillis = yield* report(round, next, memory, settings.statusIntervalMillis, nowMillis)
     const outcome = outcomeOf(round, next, waitMillis, nowMillis)
     if (outcome._tag === "Settled") memory.succeededAt = nowMillis

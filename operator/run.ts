@@ -166,6 +166,7 @@ const reconcileAll = Effect.fnUntraced(function* (
       hosts: config.hosts,
       ...(config.election ? { operator: ownerOf(config.election.lease) } : {})
     },
+    identity: config.identity,
     statusIntervalMillis: config.statusIntervalMillis
   })
   const workers = yield* queue

@@ -23,9 +23,11 @@ const answer: WriterStatus = {
   database: "1",
   server: "PostgreSQL 18.4",
   lowestUncovered: null,
+  missed: null,
   written: 1_234_567,
   deadLettered: 0,
   dropped: 0,
+  lost: 0,
   lastWriteTime: "2026-01-01T00:00:00Z",
   state: "Running",
   reason: null,
@@ -42,12 +44,33 @@ const report = (fields: Partial<StatusInputs> & { readonly previous?: EventStrea
     failure: undefined,
     nowMillis: start,
     deadLettering: false,
+    losing: false,
     operatorVersion: "0.1.0",
     ...given,
     eventStream: { ...eventStream, ...(previous ? { status: previous } : {}) }
   })
 }
 const running = report()
+
+describe("deadLetter", () => {
+  const counting = (...counts: ReadonlyArray<number>): Observed => ({
+    ...world,
+    writers: counts.map((count) => ({ ...answer, deadLetters: { count, oldest: "2026-01-01T00:00:00Z" } }))
+  })
+
+  it("is what the writer says that has counted most, and stays while none says anything", () => {
+    const status = report({ observed: counting(3, 5) })
+    assert.deepEqual(status.deadLetter, { count: 5, oldest: "2026-01-01T00:00:00Z" })
+    assert.deepEqual(report({ previous: status }).deadLetter, status.deadLetter)
+    assert.isUndefined(running.deadLetter)
+  })
+
+  it("counts as numbers, which may wait", () => {
+    const before = report({ observed: counting(3) })
+    assert.strictEqual(changeOf(before, report({ previous: before, observed: counting(4) })), "Numbers")
+  })
+})
+
 const failing = (problem: Partial<Problem>): Problem => ({
   about: "Nats",
   reason: "NatsUnreachable",
@@ -245,13 +268,47 @@ describe("what explains them", () => {
   })
 
   it("abnormal conditions are there only while they hold", () => {
-    const abnormal = report({ deadLettering: true, plan: { ...rest.plan, drift: ["wanted maxMessages:5"] } })
+    const abnormal = report({
+      deadLettering: true,
+      losing: true,
+      plan: { ...rest.plan, drift: ["wanted maxMessages:5"] }
+    })
     assert.deepInclude(conditionsOf(abnormal), {
       DeadLettering: "True PoisonMessages",
+      DataLossUpstream: "True MessagesLost",
       DriftDetected: "True StreamEdited"
     })
     assert.deepStrictEqual(abnormal.stream?.drift, ["wanted maxMessages:5"])
     assert.notProperty(conditionsOf(running), "DeadLettering")
+  })
+
+  it("a certificate is told of before it ends, and as soon as it is renewed no longer", () => {
+    const with_ = (spec: Parameters<typeof eventStreamOf>[0], ...ends: ReadonlyArray<number>) =>
+      report({
+        eventStream: { ...rest.eventStream, spec: eventStreamOf(spec).spec },
+        observed: {
+          ...world,
+          writers: ends.map((end) => ({ ...answer, certificateNotAfter: new Date(minutes(end)).toISOString() }))
+        }
+      })
+    const warning = { identity: { spiffe: { provider: "CertManagerCSI", warnBeforeExpiry: "1h" } } }
+    const said = (status: EventStreamStatus) => conditionsOf(status)["CertificateExpiring"]
+    assert.strictEqual(said(with_({}, 14)), "True BelowThreshold")
+    assert.isUndefined(said(with_({}, 15)))
+    assert.strictEqual(said(with_(warning, 600, 59)), "True BelowThreshold")
+    assert.strictEqual(said(with_(warning, 0)), "True Expired")
+    assert.deepStrictEqual(with_({}, 600, 59).identity, { notAfter: "2026-01-02T00:59:00Z" })
+    const expiring = with_({}, 14)
+    assert.deepInclude(eventsBetween(running, expiring), {
+      type: "Warning",
+      reason: "CertificateExpiring",
+      note: "the writers' client certificate for NATS ends at 2026-01-02T00:14:00Z"
+    })
+    assert.isUndefined(report({ previous: expiring }).identity)
+    assert.deepStrictEqual(
+      report({ observed: { ...world, writers: [] }, previous: expiring }).identity,
+      expiring.identity
+    )
   })
 
   it("a lost durable leaves its name and start: the next one's start depends on them", () => {
@@ -332,6 +389,7 @@ describe("events", () => {
       ["Warning QuotaExceeded"]
     ],
     ["dead letters", running, report({ deadLettering: true }), ["Warning DeadLettered"]],
+    ["lost messages", running, report({ losing: true }), ["Warning DataLossUpstream"]],
     ["suspended", running, report({ eventStream: eventStreamOf({ suspend: true }) }), ["Normal Suspended"]],
     [
       "resumed",

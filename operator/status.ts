@@ -1,4 +1,4 @@
-import { Equal } from "effect"
+import { Duration, Equal } from "effect"
 import type { Condition, EventStream, EventStreamMetadata, EventStreamStatus } from "../crds/eventstream.ts"
 import type { ConsumerState } from "./jetstream.ts"
 import { StartMark } from "../writer/config.ts"
@@ -8,11 +8,11 @@ import type { Plan, Problem } from "./plan/action.ts"
 import { currentConsumer } from "./plan/consumer.ts"
 import { hashOf, OwnerMark, ownerOf, selectorLabels } from "./specs/names.ts"
 import { streamConfig, streamNameOf } from "./specs/stream.ts"
-import { conditionOf, find, type Said } from "./status/conditions.ts"
+import { conditionOf, find, kubeTime, type Said } from "./status/conditions.ts"
 import { humanCount, quantise } from "./status/numbers.ts"
 import { type Rollout, rolloutOf } from "./status/rollout.ts"
 import { verdict } from "./status/verdict.ts"
-import { totalsOf, type WriterHealth, writerHealth } from "./status/writers.ts"
+import { deadLettersOf, certificateEnd, totalsOf, type WriterHealth, writerHealth } from "./status/writers.ts"
 
 export interface StatusInputs {
   readonly eventStream: EventStream
@@ -24,6 +24,8 @@ export interface StatusInputs {
   readonly nowMillis: number
   /** Whether the number of dead letters rose lately. */
   readonly deadLettering: boolean
+  /** Whether the number of lost messages rose lately. */
+  readonly losing: boolean
   readonly operatorVersion: string
 }
 
@@ -156,11 +158,27 @@ const deliveryStatus = ({ eventStream, observed }: StatusInputs): EventStreamSta
     written: quantise(totals.written),
     deadLettered: totals.deadLettered,
     dropped: quantise(totals.dropped),
+    ...(totals.lost > 0 ? { lost: totals.lost } : {}),
     ...(totals.lastWriteTime === null ? {} : { lastWriteTime: totals.lastWriteTime })
   }
 }
 
-const abnormal = ({ eventStream, plan, deadLettering }: StatusInputs): ReadonlyArray<Said> => [
+const deadLetterStatus = ({ eventStream, observed }: StatusInputs): EventStreamStatus["deadLetter"] => {
+  const { spec, status } = eventStream
+  const found = deadLettersOf(observed.writers)
+  const stream = observed.jetStream
+    ? spec.errors.deadLetter.publish && observed.jetStream.deadLetterStream?.config.name
+    : status?.deadLetter?.stream
+  const numbers = found ?? { count: status?.deadLetter?.count, oldest: status?.deadLetter?.oldest ?? null }
+  if (numbers.count === undefined && stream === undefined) return undefined
+  return {
+    ...(numbers.count === undefined ? {} : { count: numbers.count }),
+    ...(numbers.oldest === null ? {} : { oldest: numbers.oldest }),
+    ...(stream === undefined ? {} : { stream })
+  }
+}
+
+const abnormal = ({ eventStream, plan, deadLettering, losing }: StatusInputs): ReadonlyArray<Said> => [
   ...(eventStream.spec.suspend
     ? [{ type: "Suspended", status: "True", reason: "Suspended", message: "spec.suspend is true" } as const]
     : []),
@@ -174,10 +192,46 @@ const abnormal = ({ eventStream, plan, deadLettering }: StatusInputs): ReadonlyA
         } as const
       ]
     : []),
+  ...(losing
+    ? [
+        {
+          type: "DataLossUpstream",
+          status: "True",
+          reason: "MessagesLost",
+          message:
+            "messages were gone from the stream before they had an outcome; table eventstream_loss has their sequences"
+        } as const
+      ]
+    : []),
   ...(plan.drift.length > 0
     ? [{ type: "DriftDetected", status: "True", reason: "StreamEdited", message: plan.drift.join(", ") } as const]
     : [])
 ]
+
+/** How long before its end a certificate is told of where the spec does not say it. */
+const warnBeforeMillis = 15 * 60_000
+
+const certificateCondition = ({ eventStream, nowMillis }: StatusInputs, end: Date | undefined): Said | undefined => {
+  const warnBefore = eventStream.spec.identity?.spiffe.warnBeforeExpiry
+  const threshold = warnBefore === undefined ? warnBeforeMillis : Duration.toMillis(warnBefore)
+  if (end === undefined || end.getTime() - nowMillis >= threshold) return undefined
+  const type = "CertificateExpiring"
+  const time = kubeTime(end.getTime())
+  return end.getTime() <= nowMillis
+    ? { type, status: "True", reason: "Expired", message: `the writers' client certificate for NATS ended at ${time}` }
+    : {
+        type,
+        status: "True",
+        reason: "BelowThreshold",
+        message: `the writers' client certificate for NATS ends at ${time}`
+      }
+}
+
+/** The database as the first writer that reached it saw it. */
+const targetStatus = (writers: StatusInputs["observed"]["writers"]): EventStreamStatus["target"] => {
+  const { server, timescale } = writers.find((writer) => writer.server !== null) ?? {}
+  return server === undefined || server === null ? undefined : { server, ...(timescale ? { timescale } : {}) }
+}
 
 const byType = (a: Condition, b: Condition) => a.type.localeCompare(b.type)
 
@@ -197,7 +251,8 @@ export const statusOf = (inputs: StatusInputs): EventStreamStatus => {
 
   const rollout = rolloutOf(observed.deployment, observed.pods, desiredWriters(eventStream))
   const health = writerHealth(observed.writers, rollout.trouble, plan.durable ?? previous?.consumer?.name)
-  const server = observed.writers.find((writer) => writer.server !== null)?.server ?? previous?.target?.server
+  const target = targetStatus(observed.writers) ?? previous?.target
+  const end = certificateEnd(observed.writers)
   const streamName = streamNameOf(metadata, spec)
   const durable = consumer?.name ?? previous?.consumer?.name ?? spec.consumer.name ?? metadata.name
   const exists = (found: unknown) => (jetStream ? found !== undefined : undefined)
@@ -221,7 +276,8 @@ export const statusOf = (inputs: StatusInputs): EventStreamStatus => {
       problems
     ),
     writerCondition(rollout, health, spec.suspend),
-    targetCondition(health, server),
+    targetCondition(health, target?.server),
+    certificateCondition(inputs, end),
     ...abnormal(inputs)
   ].filter((each) => each !== undefined)
 
@@ -235,8 +291,10 @@ export const statusOf = (inputs: StatusInputs): EventStreamStatus => {
     stream: streamStatus(inputs),
     consumer: consumerStatus(eventStream, consumer),
     writer: writerStatus(inputs, rollout),
-    target: server === undefined || server === null ? undefined : { server },
+    target,
     delivery: deliveryStatus(inputs),
+    deadLetter: deadLetterStatus(inputs),
+    identity: observed.writers.length === 0 ? previous?.identity : end && { notAfter: kubeTime(end.getTime()) },
     lastHandledReconcileAt: metadata.annotations?.["eventstream.dev/reconcile-at"],
     operatorVersion: inputs.operatorVersion
   })
@@ -260,9 +318,10 @@ export const invalidSpecStatus = (
 
 /** The status without what changes all the time while messages flow. */
 const meaning = (status: EventStreamStatus) => {
-  const { stream, consumer, delivery: _, ...rest } = status
+  const { stream, consumer, delivery: _, deadLetter, ...rest } = status
   return {
     ...rest,
+    deadLetterStream: deadLetter?.stream,
     stream: stream && defined({ name: stream.name, owned: stream.owned, created: stream.created, drift: stream.drift }),
     consumer: consumer && defined({ name: consumer.name, startSequence: consumer.startSequence })
   }

@@ -1,12 +1,21 @@
 import * as fc from "fast-check"
+import {
+  oneOf,
+  some,
+  all,
+  withSome,
+  listOf,
+  filters,
+  identifiers,
+  type Json,
+  type JsonObject
+} from "./arbitrary-fields.ts"
+import { processor } from "./arbitrary-processor.ts"
 
 /**
  * Random EventStreams as JSON: valid ones, and valid ones with a few changes that may or may not make them invalid. Whoever
  * judges EventStreams (this program, an API server with the CRD) has to judge these alike.
  */
-
-type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
-type JsonObject = { readonly [key: string]: Json }
 
 export interface EventStreamJson {
   readonly apiVersion: string
@@ -14,18 +23,6 @@ export interface EventStreamJson {
   readonly metadata: { readonly name: string; readonly namespace: string }
   readonly spec: JsonObject
 }
-
-const oneOf = <T>(...values: ReadonlyArray<T>) => fc.constantFrom(...values)
-/** An object that has some of the fields. */
-const some = (fields: Record<string, fc.Arbitrary<unknown>>) => fc.record(fields, { requiredKeys: [] })
-const all = (fields: Record<string, fc.Arbitrary<unknown>>) => fc.record(fields)
-/** An object that has all of the first fields and some of the others. */
-const withSome = (fields: Record<string, fc.Arbitrary<unknown>>, others: Record<string, fc.Arbitrary<unknown>>) =>
-  fc.record({ ...fields, ...others }, { requiredKeys: Object.keys(fields) })
-const listOf = <T>(values: ReadonlyArray<T>, minLength = 0) => fc.subarray([...values], { minLength })
-
-const identifiers = ["id", "at", "Body", "_x", "a".repeat(63), "value_2"]
-const filters = ["logs.>", "*.created", ">", "a.b", "a.*.c.>", "tür.ä", "a_INBOX"]
 
 const observedStream = withSome(
   { management: fc.constant("Observed"), name: oneOf("LOGS", "KV_a-b", "x".repeat(255)) },
@@ -70,49 +67,12 @@ const consumer = fc.oneof(
   })
 )
 
-const plainColumn = withSome(
-  { type: oneOf("text", "int8", "jsonb", "text[]", "timestamptz") },
-  {
-    from: oneOf("/a/b", "/a~1b", "/", "header:Nats-Msg-Id", "subject", "subject:2", "seq", "time", "const:", "const:é"),
-    required: fc.boolean()
-  }
-)
-const column = fc.oneof(
-  plainColumn,
-  withSome({ type: fc.constant("timestamptz") }, { timeUnit: oneOf("RFC3339", "s", "ns") }),
-  withSome({ type: oneOf("text", "int4") }, { defaultValue: oneOf("0", "none"), required: fc.constant(false) })
-)
-const mode = (names: ReadonlyArray<string>): fc.Arbitrary<Record<string, unknown>> =>
-  fc.oneof(
-    some({ mode: fc.constant("Append") }),
-    all({ mode: fc.constant("InsertIgnore"), conflictKeys: listOf(names.slice(0, 16), 1) }),
-    withSome(
-      { mode: fc.constant("Upsert"), conflictKeys: listOf(names.slice(0, 16), 1) },
-      {
-        updateColumns: listOf(names),
-        newerWins: oneOf(...names)
-      }
-    )
-  )
-const json = listOf(identifiers, 1).chain((names) =>
-  fc
-    .tuple(
-      withSome({ table: oneOf("orders", "app.orders", "_t", `${"s".repeat(63)}.${"t".repeat(63)}`) }, {}),
-      fc.tuple(...names.map((name) => column.map((fields) => ({ name, ...fields })))),
-      mode(names),
-      fc.oneof(
-        some({ onUnknownField: oneOf("Ignore", "Reject") }),
-        all({ onUnknownField: fc.constant("ExtraColumn"), extraColumn: fc.constant("extra") })
-      )
-    )
-    .map(([table, columns, conflict, unknown]) => ({ ...table, columns, ...conflict, ...unknown }))
-)
-const processor = fc.oneof(
-  withSome({ type: oneOf("Telemetry", "OtelMetrics") }, { skipSubjects: listOf(filters) }),
-  withSome({ json }, { type: fc.constant("Json"), skipSubjects: listOf(filters) })
-)
-
 const secretRef = withSome({ name: oneOf("pg-app", "a.b-c") }, { uriKey: oneOf("uri", "DATABASE_URL") })
+const verifiedTls = some({
+  mode: oneOf("VerifyCA", "VerifyFull"),
+  caSecretRef: withSome({ name: fc.constant("pg-ca") }, { key: fc.constant("root.crt") }),
+  clientSecretRef: withSome({ name: fc.constant("pg-client") }, { certKey: fc.constant("c"), keyKey: fc.constant("k") })
+})
 const postgres = fc
   .tuple(
     fc.oneof(
@@ -125,9 +85,10 @@ const postgres = fc
         }
       )
     ),
-    some({ statementTimeout: oneOf("100ms", "30s"), lockTimeout: oneOf("10ms", "1h") })
+    some({ statementTimeout: oneOf("100ms", "30s"), lockTimeout: oneOf("10ms", "1h") }),
+    some({ tls: fc.oneof(some({ mode: oneOf("Disable", "Require") }), verifiedTls) })
   )
-  .map(([connection, timeouts]) => ({ ...connection, ...timeouts }))
+  .map(([connection, timeouts, tls]) => ({ ...connection, ...timeouts, ...tls }))
 const target = withSome(
   { postgres },
   {
@@ -160,6 +121,41 @@ const writer = some({
   logLevel: oneOf("error", "trace")
 })
 
+/** What only a table that is a hypertable may have; those of the built-in processors know their time columns. */
+const chunkPolicies = withSome(
+  { compressAfter: oneOf("1h", "168h") },
+  {
+    segmentBy: listOf(identifiers),
+    orderBy: oneOf("at", "at DESC NULLS LAST, id ASC"),
+    dropAfter: oneOf("169h", "876000h")
+  }
+)
+const withPolicies = (spec: JsonObject, policies: JsonObject): JsonObject => {
+  const { processor, target } = spec as { readonly processor: JsonObject; readonly target: JsonObject }
+  return processor["json"] === undefined
+    ? { ...spec, target: { ...target, timeseries: { ...(target["timeseries"] as JsonObject), ...policies } } }
+    : spec
+}
+
+const keyRef = withSome({ name: oneOf("nats", "a.b-c") }, { key: oneOf("k", "nats.creds") })
+const natsTls = fc.oneof(
+  some({ mode: oneOf("Auto", "Required", "HandshakeFirst"), serverName: oneOf("nats.example.com", "10.0.0.1") }),
+  some({
+    caSecretRef: keyRef,
+    clientSecretRef: withSome(
+      { name: fc.constant("client") },
+      { certKey: oneOf("core.pem"), keyKey: oneOf("core-key.pem") }
+    ),
+    spiffeServerIDs: listOf(["spiffe://example.org/nats", "spiffe://a_b.c/ns/x/sa/y"], 1)
+  })
+)
+const natsAuth = fc.oneof(
+  all({ credsSecretRef: keyRef }),
+  all({ nkeySecretRef: keyRef }),
+  all({ userPasswordSecretRef: all({ name: fc.constant("nats-user") }) }),
+  all({ tokenSecretRef: keyRef })
+)
+
 /** EventStreams that every judge has to admit. */
 export const validEventStream: fc.Arbitrary<EventStreamJson> = fc.record({
   apiVersion: fc.constant("eventstream.dev/v1alpha1"),
@@ -170,7 +166,9 @@ export const validEventStream: fc.Arbitrary<EventStreamJson> = fc.record({
       nats: withSome(
         { servers: listOf(["nats://nats.nats.svc:4222", "tls://a", "nats://[::1]:4222"], 1) },
         {
-          jetstreamDomain: oneOf("hub", "leaf-1")
+          jetstreamDomain: oneOf("hub", "leaf-1"),
+          tls: natsTls,
+          auth: natsAuth
         }
       ),
       stream: fc.oneof(managedStream, observedStream),
@@ -188,12 +186,30 @@ export const validEventStream: fc.Arbitrary<EventStreamJson> = fc.record({
       errors: some({
         onPoison: oneOf("DeadLetter", "Halt", "Drop"),
         maxAttempts: oneOf(1, 1000),
-        backoff: some({ initial: oneOf("1ms", "1s"), max: oneOf("1s", "1h") })
+        backoff: some({ initial: oneOf("1ms", "1s"), max: oneOf("1s", "1h") }),
+        haltThreshold: some({
+          percent: oneOf(1, 100),
+          window: oneOf("1s", "1h"),
+          minMessages: oneOf(1, 1_000_000_000)
+        }),
+        deadLetter: some({
+          maxAge: oneOf("1m", "336h"),
+          redactHeaders: fc.constant(["Authorization", "x-token"]),
+          payload: oneOf("Keep", "Redact"),
+          publish: some({
+            subjectPrefix: oneOf("dlq", "dlq.orders"),
+            streamName: oneOf("DLQ", "dead-letters_1"),
+            maxAge: oneOf("0", "1h"),
+            maxBytes: oneOf<Json>("1Mi", 4096),
+            replicas: oneOf(1, 3, 5),
+            deletionPolicy: oneOf("Retain", "Delete")
+          })
+        })
       }),
       writer,
       drainTimeout: oneOf("1s", "1h")
     }
-  ) as fc.Arbitrary<JsonObject>
+  ).chain((spec) => chunkPolicies.map((policies) => withPolicies(spec as JsonObject, policies as JsonObject)))
 })
 
 /** Values that are wrong in most places, and right in some. */
@@ -255,6 +271,7 @@ const disturbing: ReadonlyArray<Json> = Object.values({
     "Managed",
     "Delete"
   ],
+  outputs: ["Events", "Logs", "Sweep", "OcsfEvents", "Both", "OcsfNetworkActivity", "NetflowMetrics"],
   more: ["Json", "Telemetry", "Append", "InsertIgnore", "Upsert", "ExtraColumn", "Exists", "NoExecute", "timestamptz"],
   containers: [
     [],
@@ -287,6 +304,7 @@ const fieldNames = Object.values({
   ],
   more: ["timeColumn", "timeseries", "extraColumn", "newerWins", "updateColumns", "conflictKeys", "defaultValue"],
   others: ["timeUnit", "required", "tolerationSeconds", "maxAckPending", "ackWait", "labels", "status", "database"],
+  processor: ["type", "output", "storeRaw", "ocsf", "eventLogActivityId", "product"],
   none: ["maxMesages", "foo", "__proto__", "constructor", "eventstream.dev/x", "a b", "Team/", "x".repeat(254)]
 }).flat()
 

@@ -5,6 +5,7 @@ import { ConfigMaps, type KubeObject } from "../operator/kube.ts"
 import type { Observed } from "../operator/observe.ts"
 import { plan } from "../operator/plan.ts"
 import type { Action, Inputs, Plan } from "../operator/plan/action.ts"
+import { deadLetterStreamName } from "../operator/specs/dead-letter-stream.ts"
 import { ConfigHashAnnotation, ownerReference, selectorLabels } from "../operator/specs/names.ts"
 import type { ConsumerConfig } from "../operator/specs/consumer.ts"
 import type { StreamConfig } from "../operator/specs/stream.ts"
@@ -155,6 +156,10 @@ export const carriedOut = (
     return { eventStream, world: { ...world, jetStream: { ...jetStream, ...change } } }
   }
   const stream = jetStream?.stream
+  const letters = jetStream?.deadLetterStream
+  const { publish } = eventStream.spec.errors.deadLetter
+  const isLetters = (name: string) =>
+    publish !== undefined && name === deadLetterStreamName(eventStream.metadata, publish)
   const consumers = jetStream?.consumers ?? []
   const time = new Date(1_767_225_600_000 + sequence * 1_000).toISOString()
   switch (action._tag) {
@@ -164,10 +169,17 @@ export const carriedOut = (
         world
       }
     case "CreateStream":
+      if (isLetters(action.config.name)) {
+        return inJetStream({ deadLetterStream: streamOf(action.config, { created: time }) })
+      }
       return inJetStream({ stream: streamOf(action.config, { created: time }), consumers: [] })
     case "UpdateStream":
+      if (isLetters(action.name)) {
+        return inJetStream({ deadLetterStream: { ...letters!, config: { ...letters!.config, ...action.fields } } })
+      }
       return inJetStream({ stream: { ...stream!, config: { ...stream!.config, ...action.fields } } })
     case "DeleteStream":
+      if (isLetters(action.name)) return inJetStream({ deadLetterStream: undefined })
       return inJetStream({ stream: undefined, consumers: [] })
     case "CreateConsumer":
       return inJetStream({ consumers: [...consumers, consumerOf(action.config, { created: time })] })

@@ -1,5 +1,6 @@
 import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
+import { makePipe, type Pipe, type Weather } from "./weather.ts"
 
 /** What becomes of bytes on their way: sent on, swallowed, or the connection is cut, before or after some last words. */
 export type Verdict = "pass" | "drop" | "cut" | { readonly lastWords: Buffer }
@@ -8,10 +9,18 @@ export interface Proxy {
   readonly port: number
   /** Connections now open. */
   readonly connections: () => number
+  /** Connections that came so far, refused ones included. */
+  readonly attempts: () => number
   /** Decides about every chunk from now on; called anew for each connection, so that it may remember what it saw. */
   readonly intercept: (make: () => (direction: "up" | "down", chunk: Buffer) => Verdict) => void
+  /** How all connections are treated from now on. */
+  readonly weather: (next: Weather) => void
   /** Cuts all connections. */
   readonly cut: () => void
+  /** Cuts all connections with a reset. */
+  readonly reset: () => void
+  /** Leads new connections to another port of 127.0.0.1. */
+  readonly lead: (target: number) => void
   /** Refuses new connections, or takes them again. */
   readonly refuse: (refusing: boolean) => void
 }
@@ -19,15 +28,26 @@ export interface Proxy {
 interface Link {
   readonly client: Socket
   readonly server: Socket
+  readonly pipes: Array<Pipe>
 }
 
-/** A TCP proxy on 127.0.0.1 in front of another port of it, for faults of the network. Transparent until told otherwise. */
-export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =>
+/**
+ * A TCP proxy on 127.0.0.1 in front of another port of it, for faults of the network. Transparent until told otherwise.
+ *
+ * @param random decides about jitter
+ */
+export const startProxy = (
+  first: number,
+  random: () => number = Math.random
+): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<{ readonly proxy: Proxy; readonly close: () => void }>((resume) => {
       const links = new Set<Link>()
       let make: Parameters<Proxy["intercept"]>[0] = () => () => "pass"
+      let weather: Weather = {}
       let refusing = false
+      let attempts = 0
+      let target = first
 
       const cutLink = (link: Link) => {
         links.delete(link)
@@ -35,14 +55,21 @@ export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Sc
         link.server.destroy()
       }
       const cut = () => links.forEach(cutLink)
+      /** Of one side; the other hears of it when bytes pass again. */
+      const ended = new Set<Link>()
+      const end = (link: Link) => (weather.hold === undefined ? cutLink(link) : void ended.add(link))
 
       const server = createServer((client) => {
+        attempts++
         if (refusing) return void client.destroy()
-        const link = { client, server: connect(target, "127.0.0.1") }
+        const link: Link = { client, server: connect(target, "127.0.0.1"), pipes: [] }
+        for (const socket of [link.client, link.server]) socket.setNoDelay(true)
         links.add(link)
         let made = make
         let decide = make()
         const carry = (direction: "up" | "down", from: Socket, to: Socket) => {
+          const pipe = makePipe(direction, from, to, () => weather, random)
+          link.pipes.push(pipe)
           from.on("data", (chunk: Buffer) => {
             if (made !== make) {
               made = make
@@ -50,12 +77,12 @@ export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Sc
             }
             const verdict = decide(direction, chunk)
             if (verdict === "cut") return cutLink(link)
-            if (verdict === "pass") return void to.write(chunk)
+            if (verdict === "pass") return pipe.push(chunk)
             if (verdict === "drop") return
             to.write(verdict.lastWords, () => cutLink(link))
           })
-          from.on("error", () => cutLink(link))
-          from.on("close", () => cutLink(link))
+          from.on("error", () => end(link))
+          from.on("close", () => end(link))
         }
         carry("up", client, link.server)
         carry("down", link.server, client)
@@ -66,10 +93,25 @@ export const startProxy = (target: number): Effect.Effect<Proxy, never, Scope.Sc
             proxy: {
               port: (server.address() as { readonly port: number }).port,
               connections: () => links.size,
+              attempts: () => attempts,
               intercept: (next) => {
                 make = next
               },
+              weather: (next) => {
+                weather = next
+                if (next.hold === undefined) {
+                  ended.forEach(cutLink)
+                  ended.clear()
+                }
+                for (const { pipes } of links) for (const pipe of pipes) pipe.look()
+              },
               cut,
+              reset: () => {
+                for (const { client, server } of links) for (const socket of [client, server]) socket.resetAndDestroy()
+              },
+              lead: (next) => {
+                target = next
+              },
               refuse: (value) => {
                 refusing = value
               }

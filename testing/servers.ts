@@ -217,7 +217,20 @@ export const startNats = Effect.fnUntraced(function* (options: NatsOptions = {})
   return { ...started, url: `nats://127.0.0.1:${port}`, port, storeDirectory } satisfies NatsServer
 })
 
+/** Programs of a PostgreSQL, and how they are started. */
+export interface PostgresInstallation {
+  /** Folder of `initdb` and `postgres`, as what they are started with sees it. */
+  readonly bin: string
+  /** What goes before a program, and how that is spawned, to work in a data directory that is there already. */
+  readonly command: (dataDirectory: string) => {
+    readonly prefix: ReadonlyArray<string>
+    readonly options: SpawnOptions
+  }
+}
+
 export interface PostgresOptions extends RunOptions {
+  /** Unset: the npm package's. */
+  readonly installation?: PostgresInstallation
   /** Data directory, kept; made by initdb when empty. Unset: a temporary one. */
   readonly dataDirectory?: string
   /** Unset: a free port. */
@@ -238,9 +251,7 @@ export interface PostgresServer extends Server {
  * PostgreSQL refuses to run as root. As root it is started in a user namespace in which it is somebody else, which also works
  * where its files are below a folder only root may enter; where namespaces are not allowed, as `nobody`.
  */
-const asPostgres = (
-  dataDirectory: string
-): { readonly prefix: ReadonlyArray<string>; readonly options: SpawnOptions } => {
+const asPostgres: PostgresInstallation["command"] = (dataDirectory) => {
   if (process.getuid?.() !== 0) return { prefix: [], options: {} }
   const namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
   if (spawnSync(namespace[0]!, [...namespace.slice(1), "true"]).status === 0) return { prefix: namespace, options: {} }
@@ -255,14 +266,18 @@ const passableDirectory = tempDirectory("eventstream-postgres-").pipe(
 )
 
 /** Makes the data directory beside its place first: an interrupted initdb leaves nothing that looks finished. */
-const initdb = (bin: string, dataDirectory: string, password: string | undefined): Effect.Effect<void, ServerFailed> =>
+const initdb = (
+  { bin, command }: PostgresInstallation,
+  dataDirectory: string,
+  password: string | undefined
+): Effect.Effect<void, ServerFailed> =>
   Effect.try({
     try: () => {
       const unfinished = `${dataDirectory}.new`
       const passwordFile = `${dataDirectory}.password`
       rmSync(unfinished, { recursive: true, force: true })
       mkdirSync(unfinished, { recursive: true, mode: 0o700 })
-      const { prefix, options } = asPostgres(unfinished)
+      const { prefix, options } = command(unfinished)
       const authentication =
         password === undefined ? ["-A", "trust"] : ["-A", "scram-sha-256", "--pwfile", passwordFile]
       if (password !== undefined) writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
@@ -282,9 +297,13 @@ const initdb = (bin: string, dataDirectory: string, password: string | undefined
   })
 
 /** PostgreSQL reads only data of its own major version. */
-const sameMajor = (bin: string, dataDirectory: string): Effect.Effect<void, ServerFailed> => {
+const sameMajor = (
+  { bin, command }: PostgresInstallation,
+  dataDirectory: string
+): Effect.Effect<void, ServerFailed> => {
   const found = readFileSync(join(dataDirectory, "PG_VERSION"), "utf8").trim()
-  const version = execFileSync(join(bin, "postgres"), ["--version"], { encoding: "utf8" })
+  const [file, ...args] = [...command(dataDirectory).prefix, join(bin, "postgres"), "--version"]
+  const version = execFileSync(file, args, { encoding: "utf8" })
   const wanted = /\b(\d+)[.\d]*/.exec(version)?.[1]
   if (found === wanted) return Effect.void
   const output = `${dataDirectory} holds data of PostgreSQL ${found}, this is PostgreSQL ${wanted}; use another folder, or dump and restore`
@@ -293,17 +312,19 @@ const sameMajor = (bin: string, dataDirectory: string): Effect.Effect<void, Serv
 
 /** A PostgreSQL server on 127.0.0.1, durability off unless `settings` says otherwise. */
 export const startPostgres = Effect.fnUntraced(function* (options: PostgresOptions = {}) {
-  const bin = yield* Effect.try({
-    try: postgresBinaries,
-    catch: (error) => new ServerFailed({ command: "embedded Postgres", output: String(error) })
-  })
+  const installation =
+    options.installation ??
+    (yield* Effect.try({
+      try: (): PostgresInstallation => ({ bin: postgresBinaries(), command: asPostgres }),
+      catch: (error) => new ServerFailed({ command: "embedded Postgres", output: String(error) })
+    }))
   const dataDirectory = options.dataDirectory ?? join(yield* passableDirectory, "data")
   const port = options.port ?? (yield* freePort)
-  if (!existsSync(join(dataDirectory, "PG_VERSION"))) yield* initdb(bin, dataDirectory, options.password)
-  yield* sameMajor(bin, dataDirectory)
+  if (!existsSync(join(dataDirectory, "PG_VERSION"))) yield* initdb(installation, dataDirectory, options.password)
+  yield* sameMajor(installation, dataDirectory)
   const { prefix, options: identity } = yield* Effect.sync(() => {
     chmodSync(dataDirectory, 0o700)
-    return asPostgres(dataDirectory)
+    return installation.command(dataDirectory)
   })
   const settings = {
     listen_addresses: "127.0.0.1",
@@ -313,11 +334,24 @@ export const startPostgres = Effect.fnUntraced(function* (options: PostgresOptio
     ...options.settings
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
-  const [file, ...args] = [...prefix, join(bin, "postgres"), "-D", dataDirectory, "-p", String(port), ...flags]
+  const [file, ...args] = [
+    ...prefix,
+    join(installation.bin, "postgres"),
+    "-D",
+    dataDirectory,
+    "-p",
+    String(port),
+    ...flags
+  ]
   // SIGINT is the fast shutdown: sessions are ended, nothing is lost.
-  const started = yield* server(file!, args, /ready to accept connections/, options, identity, "SIGINT").pipe(
-    Effect.mapError(({ output }) => new ServerFailed({ command: "postgres", output }))
-  )
+  const started = yield* server(
+    file!,
+    args,
+    /ready to accept (read-only )?connections/,
+    options,
+    identity,
+    "SIGINT"
+  ).pipe(Effect.mapError(({ output }) => new ServerFailed({ command: "postgres", output })))
   const login = options.password === undefined ? "postgres" : `postgres:${encodeURIComponent(options.password)}`
   return { ...started, url: `postgres://${login}@127.0.0.1:${port}/postgres`, port } satisfies PostgresServer
 })

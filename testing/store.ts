@@ -10,7 +10,8 @@ import { migrate } from "../writer/store/migrate.ts"
 import type { Timeouts } from "../writer/store/statements.ts"
 import { type OpenRequest, Store } from "../writer/store/store.ts"
 import type { Row, Table } from "../writer/tables/table.ts"
-import { startPostgres } from "./servers.ts"
+import { installationUnderTest } from "./debian.ts"
+import { type PostgresOptions, startPostgres } from "./servers.ts"
 
 /** Databases and batches for tests of the store. */
 
@@ -22,20 +23,22 @@ export class Databases extends Context.Service<
     readonly create: Effect.Effect<string, PostgresFailure | PostgresSettingsInvalid>
   }
 >()("testing/Databases") {
-  static readonly layer = Layer.effect(
-    Databases,
-    Effect.gen(function* () {
-      const server = yield* startPostgres()
-      let count = 0
-      const create = Effect.gen(function* () {
-        const name = `test_${++count}`
-        const session = yield* connectTo(`${server.url}?sslmode=disable`)
-        yield* session.query(`CREATE DATABASE ${name}`)
-        return `${server.url.replace(/postgres$/, name)}?sslmode=disable`
-      }).pipe(Effect.scoped)
-      return Databases.of({ create })
-    })
-  )
+  static readonly layerWith = (options: PostgresOptions) =>
+    Layer.effect(
+      Databases,
+      Effect.gen(function* () {
+        const server = yield* startPostgres(options)
+        let count = 0
+        const create = Effect.gen(function* () {
+          const name = `test_${++count}`
+          const session = yield* connectTo(`${server.url}?sslmode=disable`)
+          yield* session.query(`CREATE DATABASE ${name}`)
+          return `${server.url.replace(/postgres$/, name)}?sslmode=disable`
+        }).pipe(Effect.scoped)
+        return Databases.of({ create })
+      })
+    )
+  static readonly layer = Databases.layerWith(installationUnderTest())
 }
 
 /** Long enough for a busy machine; short ones are for tests that wait for them. */

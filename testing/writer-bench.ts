@@ -148,17 +148,21 @@ export const makeBench = Effect.fnUntraced(function* (
           yield* Effect.sleep("20 millis")
         }
       }).pipe(Effect.timeout(seconds * 1000), Effect.orDie),
-    outcomes: query<Record<keyof Outcomes, string>>(
-      `SELECT (SELECT count(*) FROM orders) AS rows, (SELECT count(DISTINCT id) FROM orders) AS distinct,
-        (SELECT count(*) FROM eventstream_dead_letter) AS "deadLetters",
-        (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM eventstream_ledger, unnest(seqs) AS r WHERE set_aside_at IS NULL) AS covered`
-    ).pipe(
-      Effect.map(([row]) => ({
-        rows: Number(row!.rows),
-        distinct: Number(row!.distinct),
-        deadLetters: Number(row!.deadLetters),
-        covered: Number(row!.covered)
-      }))
-    )
+    outcomes: outcomesOf(query)
   }
 })
+
+/** What a bench's database holds, asked for by any connection to it. */
+export const outcomesOf = (query: Bench["query"]): Effect.Effect<Outcomes> =>
+  query<Record<keyof Outcomes, string>>(
+    `SELECT (SELECT count(*) FROM orders) AS rows, (SELECT count(DISTINCT id) FROM orders) AS distinct,
+        (SELECT count(*) FROM eventstream_dead_letter) AS "deadLetters",
+        (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM eventstream_ledger, unnest(seqs) AS r WHERE set_aside_at IS NULL) AS covered`
+  ).pipe(
+    Effect.map(([row]) => ({
+      rows: Number(row!.rows),
+      distinct: Number(row!.distinct),
+      deadLetters: Number(row!.deadLetters),
+      covered: Number(row!.covered)
+    }))
+  )

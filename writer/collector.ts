@@ -1,9 +1,9 @@
 import { Effect } from "effect"
 import type { Batch, Delivery, TableRows } from "./batch.ts"
 import type { PulledMessage } from "./delivery.ts"
+import { makeMessageEncoder } from "./encode.ts"
 import type { Outcome, Processor } from "./processors/processor.ts"
 import type { Source } from "./source.ts"
-import { makeBatchEncoder } from "./store/copy.ts"
 
 /**
  * Messages on their way from the socket to a transaction. Each is decoded and encoded in the moment it arrives, so that the
@@ -38,7 +38,7 @@ export interface Collector {
    * message has waited `maxLatencyMillis`: under load batches are full, on a quiet stream nobody waits.
    */
   readonly next: Effect.Effect<CollectedBatch>
-  /** Messages of the batch are settled: their room is free again. */
+  /** Messages of the batch are settled: their room is free again, and the memory of its rows is that of a later batch. */
   readonly release: (batch: CollectedBatch) => void
   /** How much more may be pulled. */
   readonly room: () => { readonly messages: number; readonly bytes: number }
@@ -49,19 +49,13 @@ export interface Collector {
 /** Batches that may be held at once: one in the database, one that fills meanwhile, and one on the wire. */
 export const batchesHeld = 3
 
-const failed = (error: unknown): Outcome => ({
-  _tag: "DeadLetter",
-  reason: "processor_failed",
-  detail: error instanceof Error ? error.message : String(error)
-})
-
 export const makeCollector = (
   processor: Processor,
   limits: CollectorLimits,
   { expecting, requests }: Pick<Source, "expecting" | "requests">
 ): Collector => {
   const { maxMessages, maxBytes, maxLatencyMillis } = limits
-  const encoder = makeBatchEncoder(processor.tables)
+  const encoder = makeMessageEncoder(processor)
   const full: Array<CollectedBatch> = []
   const inWork = new Set<CollectedBatch>()
   let deliveries: Array<PulledMessage> = []
@@ -73,19 +67,6 @@ export const makeCollector = (
   let heldBytes = 0
   let waiting: ((batch: CollectedBatch) => void) | undefined
   let timer: NodeJS.Timeout | undefined
-
-  const encode = (message: PulledMessage): Outcome => {
-    encoder.beginMessage()
-    let outcome: Outcome
-    try {
-      outcome = processor.process(message, encoder.sink)
-    } catch (error) {
-      outcome = failed(error) // the message is kept as a dead letter, and the stream goes on
-    }
-    if (outcome._tag !== "Rows") encoder.rollbackMessage()
-    const column = encoder.endMessage()
-    return column === undefined ? outcome : { _tag: "DeadLetter", reason: `invalid_field:${column}` }
-  }
 
   const seal = (): CollectedBatch => {
     const tables: ReadonlyArray<TableRows> = encoder.take()
@@ -133,7 +114,7 @@ export const makeCollector = (
     add: (message) => {
       if (deliveries.length > 0 && bytes + message.data.length > maxBytes) full.push(seal())
       if (deliveries.length === 0) since = performance.now()
-      outcomes.push(encode(message))
+      outcomes.push(encoder.encode(message))
       deliveries.push(message)
       bytes += message.data.length
       heldMessages++
@@ -155,6 +136,7 @@ export const makeCollector = (
       if (!inWork.delete(batch)) return
       heldMessages -= batch.deliveries.length
       heldBytes -= batch.bytes
+      encoder.reuse(batch.tables)
     },
     room: () => ({
       messages: batchesHeld * maxMessages - heldMessages,

@@ -2,6 +2,7 @@ import { Deferred, Effect, Fiber, Result, Schema } from "effect"
 import type { Delivery } from "./batch.ts"
 import type { CollectedBatch } from "./collector.ts"
 import { die, due, hit } from "./failpoints.ts"
+import type { Guard } from "./guard.ts"
 import {
   recordCommit,
   recordDatabaseError,
@@ -12,23 +13,34 @@ import {
 } from "./metrics.ts"
 import type { Outcome } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
-import { type Decision, decide, retry, type SettleRules, split, stallMillis, type WriteFailure } from "./settle.ts"
+import {
+  type Decision,
+  decide,
+  isOpen,
+  retry,
+  type SettleRules,
+  split,
+  stallMillis,
+  type WriteFailure
+} from "./settle.ts"
 import type { Source, SourceEnded } from "./source.ts"
 import { deadLettersOf } from "./store/deadletter.ts"
 import type { Coverage, Lane, Store, Written } from "./store/store.ts"
 import { addTo, emptyTally, logTally } from "./tally.ts"
 
-/** A message can't be written and `errors.onPoison` is Halt: nothing is pulled any more, the message stays in the stream. */
+/** A message can't be written and is to halt the writer: nothing is pulled any more, the message stays in the stream. */
 export class Halted extends Schema.TaggedError<Halted>()("Halted", {
   stream: Schema.String,
   sequence: Schema.Number,
   reason: Schema.String,
-  detail: Schema.String
+  detail: Schema.String,
+  /** Field of the EventStream's spec whose value is Halt. */
+  field: Schema.String
 }) {
   override get message() {
     return (
       `message ${this.sequence} of stream ${this.stream} can't be written (${this.reason}${this.detail === "" ? "" : `: ${this.detail}`}) ` +
-      `and errors.onPoison is Halt; fix its cause and restart, or choose DeadLetter or Drop`
+      `and ${this.field} is Halt; fix its cause and restart, or choose DeadLetter or Drop`
     )
   }
 }
@@ -39,6 +51,8 @@ export interface CommitterContext {
   readonly store: Store["Service"]
   readonly lane: Lane
   readonly rules: SettleRules
+  readonly guard: Guard
+  readonly deadLettersWritten: () => void
   readonly progress: Progress
   readonly metrics: WriterMetrics
   /** Done when the writer is to stop: then nothing new is tried. */
@@ -48,6 +62,8 @@ export interface CommitterContext {
 interface Poison {
   readonly reason: string
   readonly detail: string
+  /** Field of the EventStream's spec that says so. */
+  readonly field: string
 }
 
 /** Messages of a batch that are written together. */
@@ -58,10 +74,12 @@ interface Group {
   readonly notBefore: number
   /** Read coverage first. */
   readonly check: boolean
-  /** Why its one message may not pass, under `errors.onPoison: Halt`, unless coverage says that it has its outcome already. */
+  /** Why its one message halts the writer, unless coverage says that it has its outcome already. */
   readonly poison?: Poison
   readonly refusals: number
   readonly conflicts: number
+  /** Counted by the guard against a flood of dead letters. */
+  readonly admitted: boolean
   /** The outcome was decided here, after the database had refused the rows. */
   readonly replaced: boolean
 }
@@ -71,20 +89,25 @@ const indices = (count: number) => Array.from({ length: count }, (_, index) => i
 const pick = (deliveries: ReadonlyArray<Delivery>, selected: ReadonlyArray<number>) =>
   selected.length === deliveries.length ? deliveries : selected.map((index) => deliveries[index]!)
 
-/** Why a message may not pass under `errors.onPoison: Halt`; undefined when it may. */
-const poisonOf = (outcome: Outcome): Poison | undefined => {
+/** Why a message halts the writer; undefined when it does not. */
+const poisonOf = (outcome: Outcome, onPoison: SettleRules["onPoison"]): Poison | undefined => {
   if (outcome._tag === "Dropped") return undefined
+  if (outcome._tag === "DeadLetter" && outcome.halt !== undefined) {
+    return { reason: outcome.reason, detail: outcome.detail ?? "", field: outcome.halt }
+  }
+  if (onPoison !== "Halt") return undefined
+  const field = "errors.onPoison"
   const fault = outcome.elements?.[0]
-  if (fault !== undefined) return { reason: fault.reason, detail: `element ${fault.index}` }
-  return outcome._tag === "DeadLetter" ? { reason: outcome.reason, detail: outcome.detail ?? "" } : undefined
+  if (fault !== undefined) return { reason: fault.reason, detail: `element ${fault.index}`, field }
+  return outcome._tag === "DeadLetter" ? { reason: outcome.reason, detail: outcome.detail ?? "", field } : undefined
 }
 
-/** The group cut so that each message that may not pass is alone, and everything before it is written first. */
-const apartFromPoison = (group: Group): Array<Group> => {
+/** The group cut so that each message that halts the writer is alone, and everything before it is written first. */
+const apartFromPoison = (group: Group, onPoison: SettleRules["onPoison"]): Array<Group> => {
   const groups: Array<Group> = []
   let from = 0
   for (const index of group.selected) {
-    const poison = poisonOf(group.batch.outcomes[index]!)
+    const poison = poisonOf(group.batch.outcomes[index]!, onPoison)
     if (poison === undefined) continue
     groups.push(
       { ...group, selected: group.selected.slice(from, index) },
@@ -98,6 +121,7 @@ const apartFromPoison = (group: Group): Array<Group> => {
 /** The outcome under `errors.onPoison: Drop`: what would be a dead letter is left out. */
 const withoutDeadLetters = (outcome: Outcome): Outcome => {
   if (outcome._tag === "Dropped" || deadLettersOf(outcome).length === 0) return outcome
+  if (outcome._tag === "DeadLetter" && outcome.halt !== undefined) return outcome
   const dropped = outcome.elements ? { dropped: outcome.elements } : {}
   return outcome._tag === "Rows"
     ? { _tag: "Rows", ...dropped }
@@ -122,7 +146,7 @@ export interface Committer {
 
 /** Writes and acks, one transaction at a time; {@link decide} says what becomes of a failed one. */
 export const makeCommitter = (context: CommitterContext): Committer => {
-  const { stream, source, store, lane, rules, progress, metrics } = context
+  const { stream, source, store, lane, rules, guard, progress, metrics } = context
   /** Failures of the database in a row. */
   let failures = 0
   /** What was pulled may have been written by an earlier life of this writer: until a whole batch is new, ask first. */
@@ -140,8 +164,8 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     metrics.batchSeconds.observe({ stage }, (performance.now() - since) / 1000)
 
   const acknowledge = Effect.fnUntraced(function* (deliveries: ReadonlyArray<Delivery>) {
-    if (!source.alive()) return yield* source.ended
     if (confirmation !== undefined) yield* Fiber.await(confirmation) // else acks pile up in memory behind a slow link
+    if (!source.alive()) return yield* source.ended
     const startedAt = performance.now()
     if (due("ack-flush")) {
       source.ack(deliveries, 0, deliveries.length >> 1)
@@ -161,11 +185,16 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     const { reason, afterMillis } = decision
     const stalled = decision._tag === "Stall"
     failures++
+    metrics.circuitOpen.set(isOpen(failures) ? 1 : 0)
     recordDatabaseError(metrics, failure, !stalled)
     recordFailure(metrics, failure, messages)
     recordPause(metrics, reason)
     if (progress.enter(stalled ? "Stalled" : "Retrying", reason, failure.message)) {
       yield* Effect.logWarning(failure.message, { reason, retryMillis: Math.round(afterMillis) })
+    } else if (isOpen(failures) && !isOpen(failures - 1)) {
+      yield* Effect.logWarning(`the database failed ${failures} times in a row: it is only probed until it answers`, {
+        reason
+      })
     }
     yield* pause(afterMillis)
   })
@@ -174,6 +203,7 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     if (failures === 0) return Effect.void
     failures = 0
     metrics.paused.reset()
+    metrics.circuitOpen.set(0)
     progress.enter("Running")
     return Effect.logInfo("the database answers again")
   })
@@ -184,6 +214,8 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     const now = Date.now()
     observe("write", startedAt)
     progress.committed(now)
+    if (written.deadLettered > 0) context.deadLettersWritten()
+    guard.passed(selected.filter((index) => deadLettersOf(batch.outcomes[index]!).length === 0).length)
     tally = addTo(tally, selected.length, written, recordCommit(metrics, batch, selected, written, now))
     yield* databaseAnswers
     yield* acknowledge(pick(batch.deliveries, selected))
@@ -215,6 +247,7 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     batch: { ...group.batch, outcomes: group.batch.outcomes.with(group.selected[0]!, outcome) },
     refusals: 0,
     conflicts: 0,
+    admitted: outcome._tag !== "DeadLetter",
     replaced: true
   })
 
@@ -261,7 +294,7 @@ export const makeCommitter = (context: CommitterContext): Committer => {
         return yield* source.ended
       case "Halt":
         recordFailure(metrics, failure, 1)
-        return { next: [{ ...group, check: true, poison: decision }] }
+        return { next: [{ ...group, check: true, poison: { ...decision, field: "errors.onPoison" } }] }
       case "DeadLetter":
       case "Drop":
         if (group.replaced) {
@@ -283,6 +316,20 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     }
   })
 
+  /** As {@link attempt}, for a group whose dead letters may be too many; it is left as it is when the writer is to stop. */
+  const admit = Effect.fnUntraced(function* (group: Group) {
+    const { batch, selected } = group
+    const deadLetters = selected.flatMap((index) => deadLettersOf(batch.outcomes[index]!).slice(0, 1))
+    const counts = {
+      last: batch.deliveries[selected.at(-1)!]!.seq,
+      messages: selected.length,
+      poison: deadLetters.length,
+      reason: deadLetters[0]?.reason
+    }
+    yield* guard.admit(counts, { pause, stopping })
+    return { next: [{ ...group, admitted: true }] }
+  })
+
   /** As {@link attempt}, for a group whose coverage is to be read first. */
   const check = Effect.fnUntraced(function* (group: Group) {
     const result = yield* Effect.result(subtract(group))
@@ -297,9 +344,9 @@ export const makeCommitter = (context: CommitterContext): Committer => {
     suspicious = open.length < group.selected.length
     if (open.length === 0) return {}
     if (group.poison !== undefined) {
-      const { reason, detail } = group.poison
+      const { reason, detail, field } = group.poison
       const sequence = group.batch.deliveries[open[0]!]!.seq
-      return yield* new Halted({ stream, sequence, reason, detail })
+      return yield* new Halted({ stream, sequence, reason, detail, field })
     }
     return { next: [{ ...group, selected: open, check: false, conflicts: suspicious ? 0 : group.conflicts }] }
   })
@@ -319,9 +366,10 @@ export const makeCommitter = (context: CommitterContext): Committer => {
       check: suspicious || collected.redelivered > 0,
       refusals: 0,
       conflicts: 0,
+      admitted: onPoison !== "DeadLetter",
       replaced: false
     }
-    const groups = onPoison === "Halt" ? apartFromPoison(whole) : [whole]
+    const groups = apartFromPoison(whole, onPoison)
     while (groups.length > 0 && !stopping()) {
       if (!source.alive()) return yield* source.ended
       const group = groups.shift()!
@@ -331,7 +379,9 @@ export const makeCommitter = (context: CommitterContext): Committer => {
       if (stopping()) return false
       const left: { readonly next?: ReadonlyArray<Group>; readonly last?: Group } = yield* group.check
         ? check(group)
-        : attempt(group)
+        : group.admitted
+          ? attempt(group)
+          : admit(group)
       groups.unshift(...(left.next ?? []))
       if (left.last) groups.push(left.last)
     }

@@ -38,10 +38,16 @@ const withAbsolutePaths = (config: WriterConfig, folder: string): WriterConfig =
   return {
     ...config,
     nats: {
-      ...absolute(nats, "credsFile", "passwordFile"),
+      ...absolute(nats, "credsFile", "nkeyFile", "tokenFile", "userFile", "passwordFile"),
       ...(nats.tls ? { tls: absolute(nats.tls, "caFile", "certFile", "keyFile") } : {})
     },
-    target: { ...target, postgres: absolute(target.postgres, "secretDirectory", "passwordFile") }
+    target: {
+      ...target,
+      postgres: {
+        ...absolute(target.postgres, "secretDirectory", "passwordFile"),
+        ...(target.postgres.tls ? { tls: absolute(target.postgres.tls, "caFile", "certFile", "keyFile") } : {})
+      }
+    }
   }
 }
 

@@ -1,92 +1,12 @@
-import { Effect, Schema } from "effect"
+import { Schema } from "effect"
+import { int, optional, withDefault } from "./config-field.ts"
+import { ProcessorConfig } from "./processor-config.ts"
 
 /**
  * The writer's configuration: the contract between the operator, which encodes it into a ConfigMap, and the writer, which
  * decodes it. Units are in the names. Relative paths are relative to the folder of the configuration file, so that the same
  * file works in a Pod, under `eventstream local` and by hand.
  */
-
-const withDefault = <T, E>(schema: Schema.Codec<T, E>, value: E, description: string) =>
-  schema.pipe(
-    Schema.annotateEncoded({ default: value, description }),
-    Schema.withDecodingDefaultKey(Effect.succeed(value))
-  )
-
-const optional = <T, E>(schema: Schema.Codec<T, E>, description: string) =>
-  Schema.optionalKey(schema.pipe(Schema.annotateEncoded({ description })))
-
-const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
-export const ColumnTypes = [
-  "text",
-  "int4",
-  "int8",
-  "float8",
-  "numeric",
-  "bool",
-  "timestamptz",
-  "date",
-  "uuid",
-  "inet",
-  "cidr",
-  "macaddr",
-  "jsonb",
-  "bytea",
-  "text[]",
-  "int8[]"
-] as const
-
-export const JsonColumn = Schema.Struct({
-  name: Schema.NonEmptyString,
-  from: optional(
-    Schema.NonEmptyString,
-    "JSON pointer, header:<name>, subject, subject:<n>, seq, time or const:<text>. Unset: /<name>."
-  ),
-  type: Schema.Literals(ColumnTypes),
-  timeUnit: optional(
-    Schema.Literals(["RFC3339", "s", "ms", "us", "ns"]),
-    "How a timestamptz is written in the payload. Unset: recognised by size and shape."
-  ),
-  required: optional(Schema.Boolean, "Absent or null makes the message a dead letter."),
-  defaultValue: optional(Schema.String, "Used when absent or null.")
-})
-
-export const JsonMapping = Schema.Struct({
-  table: Schema.NonEmptyString,
-  columns: Schema.Array(JsonColumn),
-  onUnknownField: withDefault(
-    Schema.Literals(["Ignore", "ExtraColumn", "Reject"]),
-    "Ignore",
-    "What to do with top-level fields no column takes."
-  ),
-  extraColumn: optional(Schema.NonEmptyString, "jsonb column that receives unmapped fields."),
-  mode: withDefault(
-    Schema.Literals(["Append", "InsertIgnore", "Upsert"]),
-    "Append",
-    "What happens when a row's key exists."
-  ),
-  conflictKeys: withDefault(Schema.Array(Schema.NonEmptyString), [], "Key columns of InsertIgnore and Upsert."),
-  updateColumns: optional(Schema.Array(Schema.NonEmptyString), "Columns an Upsert replaces. Unset: all but the keys."),
-  newerWins: optional(
-    Schema.NonEmptyString,
-    "Column compared on conflict, so that late messages never overwrite newer rows."
-  )
-})
-
-export const ProcessorConfig = Schema.Struct({
-  type: Schema.Literals(["Json", "Telemetry", "OtelMetrics"]),
-  skipSubjects: withDefault(
-    Schema.Array(Schema.NonEmptyString),
-    [],
-    "Subjects (exact or wildcard) that are dropped and counted."
-  ),
-  subjects: optional(
-    Schema.Array(Schema.NonEmptyString),
-    "Subjects the EventStream captures: routed to the processor besides those it knows by itself."
-  ),
-  json: optional(JsonMapping, "Mapping of type Json.")
-})
-export type ProcessorConfig = typeof ProcessorConfig.Type
 
 /** The client ignores a user and password in it, and messages show it. */
 const ServerUrl = Schema.NonEmptyString.check(
@@ -101,17 +21,24 @@ export const NatsConfig = Schema.Struct({
       mode: withDefault(
         Schema.Literals(["Disabled", "Auto", "Required", "HandshakeFirst"]),
         "Auto",
-        "Transport security."
+        "Auto: where the server offers TLS; required as soon as anything else is given here. HandshakeFirst: before the server's INFO line, for servers with handshake_first."
       ),
       caFile: optional(Schema.NonEmptyString, "CA bundle (PEM)."),
       certFile: optional(Schema.NonEmptyString, "Client certificate (PEM)."),
       keyFile: optional(Schema.NonEmptyString, "Client key (PEM)."),
-      serverName: optional(Schema.NonEmptyString, "Expected server identity.")
+      serverName: optional(Schema.NonEmptyString, "Name in the server's certificate. Unset: the host of its URL."),
+      spiffeServerIDs: optional(
+        Schema.Array(Schema.NonEmptyString),
+        "SPIFFE IDs of servers; their certificates are checked for one of them instead of a host name."
+      )
     }),
-    "TLS of the connection; file paths, read again at every connect."
+    "TLS of the connection. When a file changes, the writer connects anew."
   ),
-  credsFile: optional(Schema.NonEmptyString, "NATS .creds file."),
+  credsFile: optional(Schema.NonEmptyString, "NATS .creds file; one way to log in at most."),
+  nkeyFile: optional(Schema.NonEmptyString, "File holding the seed of an NKey."),
+  tokenFile: optional(Schema.NonEmptyString, "File holding a token."),
   user: optional(Schema.NonEmptyString, "User name."),
+  userFile: optional(Schema.NonEmptyString, "File holding the user name."),
   passwordFile: optional(Schema.NonEmptyString, "File holding the password."),
   password: optional(
     Schema.RedactedFromValue(Schema.NonEmptyString),
@@ -134,10 +61,111 @@ export const PostgresConfig = Schema.Struct({
   database: optional(Schema.NonEmptyString, "Database."),
   user: optional(Schema.NonEmptyString, "Role."),
   passwordFile: optional(Schema.NonEmptyString, "File holding the password."),
+  tls: optional(
+    Schema.Struct({
+      mode: optional(
+        Schema.Literals(["Disable", "Require", "VerifyCA", "VerifyFull"]),
+        "As libpq's sslmode. Unset: sslmode of the URI, else VerifyFull with a CA, else Require."
+      ),
+      caFile: optional(Schema.NonEmptyString, "CA bundle (PEM)."),
+      certFile: optional(Schema.NonEmptyString, "Client certificate (PEM)."),
+      keyFile: optional(Schema.NonEmptyString, "Its key (PEM).")
+    }),
+    "TLS of the connection; files are read again at every connect."
+  ),
   statementTimeoutMillis: withDefault(int(100, 3_600_000), 30_000, "statement_timeout of every transaction."),
   lockTimeoutMillis: withDefault(int(10, 3_600_000), 5_000, "lock_timeout of every transaction.")
 })
 export type PostgresConfig = typeof PostgresConfig.Type
+
+const HaltThreshold = Schema.Struct({
+  percent: withDefault(int(1, 100), 50, "Share of poison among the messages of the window from which on it halts."),
+  windowMillis: withDefault(int(1000, 3_600_000), 60_000, "How far back messages are counted."),
+  minMessages: withDefault(int(1, 1_000_000_000), 100, "Messages in the window below which nothing is halted.")
+})
+export type HaltThreshold = typeof HaltThreshold.Type
+
+const DeadLetterConfig = Schema.Struct({
+  maxAgeMillis: withDefault(int(1, Number.MAX_SAFE_INTEGER), 1_209_600_000, "How long a dead letter is kept."),
+  redactHeaders: withDefault(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Headers whose values are not kept; names are compared without case."
+  ),
+  payload: withDefault(
+    Schema.Literals(["Keep", "Redact"]),
+    "Keep",
+    "Redact: only size and SHA-256 of a payload are kept; such a dead letter cannot be replayed from the table."
+  ),
+  publish: optional(
+    Schema.Struct({
+      subjectPrefix: Schema.NonEmptyString.annotate({
+        description: "What the subjects begin with; a stream must capture them."
+      })
+    }),
+    "Also publish every dead letter to JetStream."
+  )
+})
+export type DeadLetterConfig = typeof DeadLetterConfig.Type
+
+const Sequence = int(1, Number.MAX_SAFE_INTEGER)
+/** RFC 3339 with a zone. */
+const Time = Schema.NonEmptyString.check(
+  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/u, {
+    expected: "an RFC 3339 time such as 2026-01-31T00:00:00Z"
+  })
+)
+
+export const ReplayConfig = Schema.Struct({
+  id: Schema.NonEmptyString.check(Schema.isMaxLength(253)).annotate({
+    description:
+      "Names the replay: the same id again goes on where it was interrupted, and does nothing when it had ended."
+  }),
+  from: withDefault(
+    Schema.Literals(["DeadLetter", "Stream"]),
+    "DeadLetter",
+    "DeadLetter: messages kept in eventstream_dead_letter. Stream: a range of the stream, written again."
+  ),
+  range: withDefault(
+    Schema.Struct({
+      startSequence: optional(Sequence, "First stream sequence."),
+      endSequence: optional(Sequence, "Last stream sequence."),
+      startTime: optional(Time, "First publish time."),
+      endTime: optional(Time, "Last publish time.")
+    }),
+    {},
+    "Which messages, by stream sequence and publish time, both ends included. Unset ends are open; Stream ends at the last message delivered to the writers when the replay begins."
+  ),
+  filter: withDefault(
+    Schema.Struct({
+      subjects: withDefault(Schema.Array(Schema.NonEmptyString), [], "Subjects, exact or wildcard. Empty: all."),
+      reasons: withDefault(
+        Schema.Array(Schema.NonEmptyString),
+        [],
+        "Reasons of dead letters, whole or without what follows the colon. Empty: all. Only from DeadLetter."
+      )
+    }),
+    {},
+    "Which of them."
+  ),
+  dryRun: withDefault(Schema.Boolean, false, "Write nothing, and say what would happen."),
+  maxPerSecond: optional(int(1, 1_000_000), "Most messages per second. Unset: as fast as it goes."),
+  onSuccess: withDefault(
+    Schema.Literals(["Remove", "Keep"]),
+    "Remove",
+    "Whether a dead letter is deleted with the transaction that wrote its rows."
+  )
+})
+export type ReplayConfig = typeof ReplayConfig.Type
+
+/** Ages are of a chunk's newest possible row. */
+export const ChunkPolicies = Schema.Struct({
+  compressAfterMillis: optional(int(1, Number.MAX_SAFE_INTEGER), "Age at which chunks are compressed."),
+  segmentBy: optional(Schema.Array(Schema.NonEmptyString), "Columns by which compressed rows are grouped."),
+  orderBy: optional(Schema.NonEmptyString, "SQL: order of compressed rows within a segment."),
+  dropAfterMillis: optional(int(1, Number.MAX_SAFE_INTEGER), "Age at which chunks are deleted.")
+})
+export type ChunkPolicies = typeof ChunkPolicies.Type
 
 export const WriterConfig = Schema.Struct({
   eventStream: Schema.Struct({
@@ -163,7 +191,8 @@ export const WriterConfig = Schema.Struct({
       int(60_000, 31_536_000_000),
       "Chunk interval of hypertables; unset: the table's own."
     ),
-    timeColumn: optional(Schema.NonEmptyString, "Time column of a Json table.")
+    timeColumn: optional(Schema.NonEmptyString, "Time column of a Json table."),
+    chunkPolicies: optional(ChunkPolicies, "What becomes of old chunks of hypertables.")
   }),
   batch: withDefault(
     Schema.Struct({
@@ -187,11 +216,22 @@ export const WriterConfig = Schema.Struct({
       ),
       maxAttempts: withDefault(int(1, 1000), 5, "Attempts per message before a retryable refusal counts as poison."),
       backoffInitialMillis: withDefault(int(1, 3_600_000), 250, "First wait after a database failure."),
-      backoffMaxMillis: withDefault(int(1, 3_600_000), 30_000, "Longest wait after a database failure.")
+      backoffMaxMillis: withDefault(
+        int(1, 3_600_000),
+        30_000,
+        "Longest wait between attempts; after five failures of the database in a row it is asked every 5 s."
+      ),
+      haltThreshold: withDefault(
+        HaltThreshold,
+        {},
+        "Halt when most of the traffic is poison; with onPoison DeadLetter."
+      ),
+      deadLetter: withDefault(DeadLetterConfig, {}, "What is kept of a dead letter, how long, and where else it goes.")
     }),
     {},
     "Failure handling."
   ),
+  replay: optional(ReplayConfig, "What `eventstream replay` writes again; the command `writer` does not look at it."),
   http: withDefault(
     Schema.Struct({
       host: withDefault(Schema.NonEmptyString, "0.0.0.0", "Address of /metrics, /healthz and /readyz."),
@@ -217,18 +257,29 @@ export const WriterStatus = Schema.Struct({
   lane: Schema.NullOr(Schema.Number),
   /** System identifier of the database; null until it was reached. */
   database: Schema.NullOr(Schema.String),
-  /** Product and version, e.g. `PostgreSQL 17.11, TimescaleDB 2.19.3`. */
+  /** Product and version, e.g. `PostgreSQL 17.11, TimescaleDB 2.19.3 (apache)`. */
   server: Schema.NullOr(Schema.String),
+  /** Version and edition of TimescaleDB, e.g. `2.19.3 (apache)`; null without it, absent from older writers. */
+  timescale: Schema.optionalKey(Schema.NullOr(Schema.String)),
   lowestUncovered: Schema.NullOr(Schema.Number),
+  /** Lowest message without an outcome that this durable will never deliver; null when none is known of. */
+  missed: Schema.NullOr(Schema.Number),
   /** Totals of the lane, from the ledger: they survive restarts. */
   written: Schema.Number,
   deadLettered: Schema.Number,
   dropped: Schema.Number,
+  /** Messages that were gone before they had an outcome, as far as that can be known. */
+  lost: Schema.Number,
   lastWriteTime: Schema.NullOr(Schema.String),
+  /** When the client certificate for NATS ends; null where there is none, absent from older writers. */
+  certificateNotAfter: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  /** Dead letters that are there now, and when the oldest was written; absent until counted, and from older writers. */
+  deadLetters: Schema.optionalKey(Schema.Struct({ count: Schema.Number, oldest: Schema.NullOr(Schema.String) })),
   /**
    * `Starting`; `Running`; `Retrying`: a failure that may pass; `Stalled`: a failure that needs a person;
    * `Halted`: errors.onPoison is Halt and a message was refused; `NeedsConsumer`: this lane is new (another database,
-   * lost head row) but the durable was already read, so a new durable from the start policy is needed; `Draining`.
+   * lost head row) but the durable was already read, so a new durable from the start policy is needed, or from `missed` where
+   * that is told; `Draining`.
    */
   state: Schema.Literals(["Starting", "Running", "Retrying", "Stalled", "Halted", "NeedsConsumer", "Draining"]),
   /** Condition reason, e.g. TargetUnreachable, SchemaMismatch, PermissionDenied, NatsUnreachable; null when Running. */

@@ -18,6 +18,10 @@ export interface ConsumerDescription {
   /** Limits of one pull request that the consumer sets; undefined where it sets none. */
   readonly maxRequestMessages: number | undefined
   readonly maxRequestBytes: number | undefined
+  /** Subjects it delivers; empty: all of the stream's. */
+  readonly filterSubjects: ReadonlyArray<string>
+  /** Last sequence it has delivered, 0 before the first. */
+  readonly delivered: number
 }
 
 /** The consumer can't be described now. */
@@ -36,6 +40,7 @@ const Refusal = Schema.Struct({
 
 const StreamInfo = Schema.Struct({
   created: Schema.String,
+  config: Schema.Struct({ retention: Schema.String }),
   state: Schema.Struct({ first_seq: Schema.Number, last_seq: Schema.Number })
 })
 
@@ -51,9 +56,11 @@ const ConsumerInfo = Schema.Struct({
     headers_only: Schema.optionalKey(Schema.Boolean),
     max_batch: Schema.optionalKey(Schema.Number),
     max_bytes: Schema.optionalKey(Schema.Number),
+    filter_subject: Schema.optionalKey(Schema.String),
+    filter_subjects: Schema.optionalKey(Schema.Array(Schema.String)),
     metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   }),
-  delivered: Schema.Struct({ consumer_seq: Schema.Number }),
+  delivered: Schema.Struct({ consumer_seq: Schema.Number, stream_seq: Schema.Number }),
   ack_floor: Schema.Struct({ stream_seq: Schema.Number }),
   num_ack_pending: Schema.Number
 })
@@ -83,7 +90,7 @@ export const wasUsed = ({
   num_ack_pending: pending
 }: {
   readonly config: Pick<ConsumerInfo["config"], "opt_start_seq" | "metadata">
-  readonly delivered: ConsumerInfo["delivered"]
+  readonly delivered: Pick<ConsumerInfo["delivered"], "consumer_seq">
   readonly num_ack_pending: number
 }): boolean =>
   // Each delivery has a number; a message that waits for its ack and was delivered twice has two.
@@ -129,7 +136,8 @@ const request = (connection: NatsConnection, subject: string, what: string) =>
 const decodeStream = Schema.decodeUnknownEffect(StreamInfo)
 const decodeConsumer = Schema.decodeUnknownEffect(ConsumerInfo)
 
-const apiOf = (domain: string | undefined) => `$JS.${domain === undefined ? "" : `${domain}.`}API`
+/** What the subjects of the JetStream API begin with. */
+export const apiOf = (domain: string | undefined) => `$JS.${domain === undefined ? "" : `${domain}.`}API`
 
 /** Asks JetStream for the stream; `created` is exactly as the server writes it. */
 export const describeStream = (
@@ -169,6 +177,8 @@ export const describeConsumer = Effect.fnUntraced(function* (
     ackFloor: info.ack_floor.stream_seq,
     ackWaitMillis: (config.ack_wait ?? 30e9) / 1e6,
     maxRequestMessages: positive(config.max_batch),
-    maxRequestBytes: positive(config.max_bytes)
+    maxRequestBytes: positive(config.max_bytes),
+    filterSubjects: config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []),
+    delivered: info.delivered.stream_seq
   }
 })

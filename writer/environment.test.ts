@@ -103,7 +103,7 @@ describe("readEnvironment", () => {
           `EVENT_WRITER_NATS_URL: wanted NATS addresses like nats://host:4222, separated by commas, with user and password in EVENT_WRITER_NATS_USER and EVENT_WRITER_NATS_PASSWORD, found something else`,
           `EVENT_WRITER_BATCH_SIZE: wanted a whole number of messages from 1 to 100000, found "lots"`,
           `EVENT_WRITER_BATCH_TIMEOUT: wanted whole milliseconds from 0 to 60000, found "-1"`,
-          `EVENT_WRITER_PROCESSOR: wanted Telemetry or OtelMetrics; a Json table needs its columns and so --config, found "Json"`,
+          `EVENT_WRITER_PROCESSOR: wanted one of Telemetry, Events, Logs, OtelMetrics, OtelTraces, Sweep, NetFlow; a Json table needs its columns and so --config, found "Json"`,
           `EVENT_WRITER_DATABASE_URL: wanted a URI like postgresql://user:password@host:5432/database, found something else`,
           `EVENT_WRITER_CONSUMER: wanted a JetStream name, without spaces, dots, slashes and wildcards, found "a.b"`,
           `EVENT_WRITER_CONSUMER and EVENT_WRITER_NATS_CONSUMER: wanted one name, found "a.b" and "c"`,
@@ -118,11 +118,21 @@ describe("readEnvironment", () => {
     })
   )
 
-  it.effect("says what a table is called that the processor can't write", () =>
+  it.effect("takes an output that the processor has", () =>
     Effect.gen(function* () {
-      yield* readEnvironment({ ...least, EVENT_WRITER_OUTPUT: "timeseries_metrics" })
+      const { processor } = yield* readEnvironment({ ...least, EVENT_WRITER_OUTPUT: "timeseries_metrics" })
+      assert.deepInclude(processor, { type: "Telemetry" })
+      assert.notProperty(processor, "output")
       assert.deepStrictEqual(yield* problems({ ...least, EVENT_WRITER_OUTPUT: "logs" }), [
-        `EVENT_WRITER_OUTPUT: wanted timeseries_metrics, the table of this processor, found "logs"`
+        `EVENT_WRITER_OUTPUT: wanted timeseries_metrics with this processor, found "logs"`
+      ])
+      const events = { ...least, EVENT_WRITER_PROCESSOR: "Events" }
+      assert.deepInclude((yield* readEnvironment({ ...events, EVENT_WRITER_OUTPUT: "ocsf_events" })).processor, {
+        type: "Events",
+        output: "OcsfEvents"
+      })
+      assert.deepStrictEqual(yield* problems({ ...events, EVENT_WRITER_OUTPUT: "Logs" }), [
+        `EVENT_WRITER_OUTPUT: wanted Events or OcsfEvents with this processor, found "Logs"`
       ])
     })
   )

@@ -2,6 +2,8 @@ import { Effect, Redacted, Schema, SchemaIssue } from "effect"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { WriterConfig } from "./config.ts"
+import { type ProcessorConfig, ProcessorTypes } from "./processor-config.ts"
+import { outputNamed, outputsOf } from "./processors/outputs.ts"
 
 /**
  * Configuration by environment, for a writer that runs by itself: the variables of its predecessors, and those that a stream
@@ -27,8 +29,15 @@ const Switch = text(/^(true|1|yes|on|false|0|no|off)$/iu, "true or false")
 const Path = text(/\S/u, "a path")
 const Name = text(/^[^\s.*>/\\]+$/u, "a JetStream name, without spaces, dots, slashes and wildcards")
 
-/** Processors that need no more than a type, with the one table each can write. */
-const outputs = { Telemetry: "timeseries_metrics", OtelMetrics: "otel_metrics" } as const
+/** Processors that need no more than a type. */
+const processors = ProcessorTypes.filter((type) => type !== "Json")
+
+/** The one table of processors that have no choice. */
+const onlyTable: Readonly<Partial<Record<ProcessorConfig["type"], string>>> = {
+  Telemetry: "timeseries_metrics",
+  OtelMetrics: "otel_metrics",
+  OtelTraces: "otel_traces"
+}
 
 const Variables = Schema.Struct({
   EVENT_WRITER_ENABLED: Schema.optionalKey(Switch),
@@ -48,8 +57,8 @@ const Variables = Schema.Struct({
   EVENT_WRITER_NATS_CONSUMER: Schema.optionalKey(Name),
   EVENT_WRITER_CONSUMER_NAME: Schema.optionalKey(Name),
   EVENT_WRITER_PROCESSOR: text(
-    /^(Telemetry|OtelMetrics)$/u,
-    "Telemetry or OtelMetrics; a Json table needs its columns and so --config"
+    new RegExp(`^(${processors.join("|")})$`, "u"),
+    `one of ${processors.join(", ")}; a Json table needs its columns and so --config`
   ),
   EVENT_WRITER_OUTPUT: Schema.optionalKey(Schema.NonEmptyString),
   EVENT_WRITER_BATCH_SIZE: Schema.optionalKey(
@@ -102,9 +111,15 @@ const problemsBetween = (env: Environment): Array<string> => {
   one(streamNames)
   one(consumerNames)
   const output = env["EVENT_WRITER_OUTPUT"]
-  const table = outputs[env["EVENT_WRITER_PROCESSOR"] as keyof typeof outputs] as string | undefined
-  if (output !== undefined && table !== undefined && output !== table) {
-    problems.push(`EVENT_WRITER_OUTPUT: wanted ${table}, the table of this processor, found ${JSON.stringify(output)}`)
+  const type = processors.find((type) => type === env["EVENT_WRITER_PROCESSOR"])
+  if (
+    output !== undefined &&
+    type !== undefined &&
+    outputNamed(type, output) === undefined &&
+    output !== onlyTable[type]
+  ) {
+    const possible = onlyTable[type] ?? outputsOf(type).join(" or ")
+    problems.push(`EVENT_WRITER_OUTPUT: wanted ${possible} with this processor, found ${JSON.stringify(output)}`)
   }
   if (env["EVENT_WRITER_NATS_PASSWORD"] !== undefined && env["EVENT_WRITER_NATS_USER"] === undefined) {
     problems.push("EVENT_WRITER_NATS_USER: wanted the user of EVENT_WRITER_NATS_PASSWORD, found nothing")
@@ -138,6 +153,8 @@ const first = (variables: Variables, names: ReadonlyArray<Name>) =>
 const configOf = (variables: Variables, env: Environment): typeof WriterConfig.Encoded => {
   const stream = first(variables, streamNames)
   const consumer = first(variables, consumerNames)
+  const type = variables.EVENT_WRITER_PROCESSOR as ProcessorConfig["type"]
+  const output = outputNamed(type, variables.EVENT_WRITER_OUTPUT ?? "")
   const tls = tlsOf(env)
   const {
     EVENT_WRITER_BATCH_SIZE: size,
@@ -156,7 +173,7 @@ const configOf = (variables: Variables, env: Environment): typeof WriterConfig.E
     },
     stream,
     consumer,
-    processor: { type: variables.EVENT_WRITER_PROCESSOR as keyof typeof outputs },
+    processor: { type, ...(output === undefined ? {} : { output }) },
     target: {
       postgres: { uri: Redacted.value(variables.EVENT_WRITER_DATABASE_URL) },
       ...(variables.EVENT_WRITER_SCHEMA ? { schema: variables.EVENT_WRITER_SCHEMA } : {})

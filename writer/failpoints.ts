@@ -10,6 +10,10 @@ export type Failpoint =
   | "commit-before-ack"
   /** Some acks of the batch are handed to the connection, not all are flushed. */
   | "ack-flush"
+  /** Dead letters are published, and not marked as such. */
+  | "relay-before-mark"
+  /** Messages of a replay are committed, how far it came is not saved. */
+  | "replay-before-save"
 
 const [armed, count] = (process.env["EVENTSTREAM_FAILPOINT"] ?? "").split(":")
 let left = Number(count ?? "1")

@@ -3,9 +3,9 @@ import { parseHosts } from "../platform/hosts.ts"
 import { layer as logLayer, logFatal } from "../platform/log.ts"
 import { Metrics } from "../platform/metrics.ts"
 import type { WriterConfig } from "./config.ts"
+import { configuredProcessor } from "./configured-processor.ts"
 import { readConfigFile } from "./config-file.ts"
 import { type Environment, isDisabled, readEnvironment } from "./environment.ts"
-import { makeProcessor } from "./processors/index.ts"
 import { runWriter } from "./run.ts"
 import { storeLayer } from "./store/layer.ts"
 
@@ -72,16 +72,14 @@ export const launchWriter = (options: { readonly config: string | undefined; rea
     const config = yield* configuration(file, environment).pipe(Effect.catch(fail("InvalidConfiguration")))
     const hosts = parseHosts(environment["EVENTSTREAM_HOSTS"])
     const { namespace, name } = config.eventStream
-    const processor = yield* Effect.try({
-      try: () => makeProcessor(config.processor, config.target),
-      catch: (error) => ({ message: error instanceof Error ? error.message : String(error) })
-    }).pipe(Effect.catch(fail("InvalidSpec")))
+    const processor = yield* configuredProcessor(config, hosts).pipe(Effect.catch((error) => fail(error.reason)(error)))
     const store = storeLayer({
       postgres: config.target.postgres,
       schema: config.target.schema,
       tables: processor.tables,
       eventStream: config.eventStream,
-      hosts
+      hosts,
+      deadLetters: config.errors.deadLetter
     })
     const services = Layer.mergeAll(store, Metrics.layer({ eventstream: name }))
     yield* untilInterrupted(

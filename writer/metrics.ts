@@ -15,6 +15,7 @@ export interface WriterMetrics {
   readonly covered: Counter
   readonly deadLettered: Counter<"reason">
   readonly dropped: Counter<"reason">
+  readonly lost: Counter
   readonly failed: Counter<"reason">
   readonly acks: Counter<"kind" | "result">
   readonly batchMessages: Histogram
@@ -22,11 +23,15 @@ export interface WriterMetrics {
   readonly batchSeconds: Histogram<"stage">
   readonly latencySeconds: Histogram
   readonly databaseErrors: Counter<"class" | "retryable">
+  readonly circuitOpen: Gauge
   readonly paused: Gauge<"reason">
   readonly natsConnected: Gauge
   readonly natsDisconnects: Counter<"reason">
   readonly natsReconnects: Counter
+  readonly certificateExpiry: Gauge<"source">
   readonly lastCommit: Gauge
+  readonly deadLetters: Gauge
+  readonly deadLettersPublished: Counter
 }
 
 const prefix = "eventstream_writer_"
@@ -75,6 +80,10 @@ export const makeWriterMetrics = (registry: Registry, gauges: Gauges): WriterMet
     covered: counter("messages_covered", "Messages that turned out to have their outcome already, and were acked."),
     deadLettered: counter("messages_dead_lettered", "Dead letters committed.", "reason"),
     dropped: counter("messages_dropped", "Messages, or elements of them, dropped on purpose.", "reason"),
+    lost: counter(
+      "messages_lost",
+      "Messages that were gone from the stream before they had an outcome, noticed by this writer."
+    ),
     failed: counter(
       "messages_failed",
       "Messages that could not be written: as they are (decode, schema, constraint), or now (database, timeout; at every attempt).",
@@ -104,6 +113,7 @@ export const makeWriterMetrics = (registry: Registry, gauges: Gauges): WriterMet
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
     ),
     databaseErrors: counter("database_errors", "Requests that the database failed.", "class", "retryable"),
+    circuitOpen: gauge("database_circuit_open", "1 while the database fails so often that it is only probed."),
     paused: gauge("paused", "1 while nothing is pulled, by reason.", "reason"),
     natsConnected: gauge("nats_connected", "1 while connected to NATS."),
     natsDisconnects: counter(
@@ -111,7 +121,14 @@ export const makeWriterMetrics = (registry: Registry, gauges: Gauges): WriterMet
       "Connections to NATS lost: lame_duck (the server stops), stale (it fell silent), auth_expired, other.",
       "reason"
     ),
-    natsReconnects: counter("nats_reconnects", "Connections to NATS restored."),
+    natsReconnects: counter("nats_reconnects", "Connections to NATS made after the first."),
+    certificateExpiry: gauge(
+      "certificate_expiry_timestamp_seconds",
+      "When the client certificate ends that is given to this server.",
+      "source"
+    ),
+    deadLetters: gauge("dead_letters", "Dead letters that are in the table now."),
+    deadLettersPublished: counter("dead_letters_published", "Dead letters published to their stream."),
     lastCommit: gauge("last_commit_timestamp_seconds", "Time of the lane's last commit that this writer knows of.")
   }
 }

@@ -19,7 +19,14 @@ describe("launchMigrate", () => {
         const tables = yield* session.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         assert.deepStrictEqual(
           tables.map(({ tablename }) => tablename),
-          ["eventstream_dead_letter", "eventstream_lane", "eventstream_ledger", "timeseries_metrics"]
+          [
+            "eventstream_dead_letter",
+            "eventstream_lane",
+            "eventstream_ledger",
+            "eventstream_loss",
+            "eventstream_replay",
+            "timeseries_metrics"
+          ]
         )
         const { EVENT_WRITER_STREAM: _, ...incomplete } = environment
         const failed = yield* Effect.flip(launchMigrate({ config: undefined, environment: incomplete }))

@@ -2,9 +2,9 @@ import { Effect, Runtime, Schema } from "effect"
 import { parseHosts } from "../platform/hosts.ts"
 import { layer as logLayer, logFatal } from "../platform/log.ts"
 import type { WriterConfig } from "./config.ts"
+import { configuredProcessor } from "./configured-processor.ts"
 import { readConfigFile } from "./config-file.ts"
 import { type Environment, readEnvironment } from "./environment.ts"
-import { makeProcessor } from "./processors/index.ts"
 import { migrate } from "./store/migrate.ts"
 
 /** The tables could not be made or do not fit. The log has said why already. */
@@ -22,19 +22,20 @@ export const launchMigrate = (options: { readonly config: string | undefined; re
     const read: Effect.Effect<WriterConfig, { readonly message: string }> =
       file === undefined ? readEnvironment(environment) : readConfigFile(file)
     const config = yield* read.pipe(Effect.catch(fail("InvalidConfiguration")))
-    const { postgres, schema, ddl } = config.target
-    const processor = yield* Effect.try({
-      try: () => makeProcessor(config.processor, config.target),
-      catch: (error) => ({ message: error instanceof Error ? error.message : String(error) })
-    }).pipe(Effect.catch(fail("InvalidSpec")))
-    const { server, tables, hypertables } = yield* migrate({
+    const { postgres, schema, ddl, chunkPolicies } = config.target
+    const hosts = parseHosts(environment["EVENTSTREAM_HOSTS"])
+    const processor = yield* configuredProcessor(config, hosts).pipe(Effect.catch((error) => fail(error.reason)(error)))
+    const { server, tables, hypertables, policies } = yield* migrate({
       postgres,
       schema,
       tables: processor.tables,
       ddl,
-      hosts: parseHosts(environment["EVENTSTREAM_HOSTS"])
+      ...(chunkPolicies === undefined ? {} : { chunkPolicies }),
+      hosts
     }).pipe(Effect.catch((error) => fail(error.reason)(error)))
     yield* tables.length === 0
       ? Effect.logInfo("tables are as they should be", { server })
       : Effect.logInfo("tables created", { server, tables, hypertables })
+    if (policies.changed.length > 0) yield* Effect.logInfo("policies changed", { hypertables: policies.changed })
+    for (const sentence of policies.missing) yield* Effect.logWarning(sentence)
   }).pipe(Effect.provide(logLayer("info")))

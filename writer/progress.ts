@@ -12,7 +12,21 @@ export interface Progress {
   /** Enters a state; true when that is a change worth a log line. `Draining` is the last one. */
   readonly enter: (state: State, reason?: string, message?: string) => boolean
   readonly set: (
-    fields: Partial<Pick<WriterStatus, "incarnation" | "lane" | "database" | "server" | "lowestUncovered">>
+    fields: Partial<
+      Pick<
+        WriterStatus,
+        | "incarnation"
+        | "lane"
+        | "database"
+        | "server"
+        | "timescale"
+        | "lowestUncovered"
+        | "deadLetters"
+        | "missed"
+        | "lost"
+        | "certificateNotAfter"
+      >
+    >
   ) => void
   /** Something was committed at this time (ms since 1970), so the totals are to be read again. */
   readonly committed: (at: number) => void
@@ -33,10 +47,13 @@ export const makeProgress = (durable: string): Progress => {
     database: null,
     server: null,
     lowestUncovered: null,
+    missed: null,
     written: 0,
     deadLettered: 0,
     dropped: 0,
+    lost: 0,
     lastWriteTime: null,
+    certificateNotAfter: null,
     state: "Starting",
     reason: null,
     message: null

@@ -3,16 +3,20 @@ import { Deferred, Effect, type Scope } from "effect"
 import { incarnationOf } from "../platform/incarnation.ts"
 import { type Collector, makeCollector } from "./collector.ts"
 import type { WriterConfig } from "./config.ts"
-import { type ConsumerUnavailable, describeConsumer, describeStream } from "./consumer.ts"
+import { type ConsumerDescription, type ConsumerUnavailable, describeConsumer, describeStream } from "./consumer.ts"
 import { type Halted, makeCommitter } from "./commit.ts"
+import { makeDeadLetterKeeper } from "./dead-letters.ts"
+import { type GuardMemory, makeGuard } from "./guard.ts"
 import { keepAlive } from "./leases.ts"
 import type { WriterMetrics } from "./metrics.ts"
 import { runPipeline } from "./pipeline.ts"
+import { type PositionLost, requirePosition } from "./position.ts"
+import { targetKind } from "./processors/outputs.ts"
 import type { Processor } from "./processors/processor.ts"
 import type { Progress } from "./progress.ts"
 import { openSource, type Source, SourceEnded } from "./source.ts"
 import type { DatabaseError, LaneMissing } from "./store/errors.ts"
-import { targetFingerprint } from "./store/ledger.ts"
+import { anyTime, targetFingerprint } from "./store/ledger.ts"
 import type { Store } from "./store/store.ts"
 import { makeUpkeep, type Upkeep } from "./upkeep.ts"
 
@@ -30,14 +34,21 @@ export interface SessionContext {
   readonly progress: Progress
   readonly metrics: WriterMetrics
   readonly stop: Deferred.Deferred<void>
+  readonly guardMemory: GuardMemory
   /** Told the parts of this session: to be ended when the connection breaks, to be counted, to be asked for its status. */
   readonly onStart: (parts: SessionParts) => void
 }
 
-export type SessionFailure = SourceEnded | Halted | ConsumerUnavailable | DatabaseError | LaneMissing
+export type SessionFailure = SourceEnded | Halted | ConsumerUnavailable | DatabaseError | LaneMissing | PositionLost
 
 /** Pull requests are smaller than a batch, so that the next one is under way while the last is still answered. */
 const requestsPerBatch = 2
+
+/** Up to when what is below a new lane's start is none of it: a start beyond the end of the stream is meant for what comes, too. */
+const startTimeOf = ({ startSequence, lastSequence, createdNanos }: ConsumerDescription): bigint => {
+  if (startSequence === 1) return 0n
+  return startSequence > lastSequence + 1 ? anyTime : createdNanos
+}
 
 /** Looks at stream and consumer, and opens the lane of what is there now. */
 const prepare = Effect.fnUntraced(function* (context: SessionContext) {
@@ -46,17 +57,18 @@ const prepare = Effect.fnUntraced(function* (context: SessionContext) {
   const found = yield* describeConsumer(connection, { stream, consumer, domain: config.nats.jetstreamDomain })
   const incarnation = incarnationOf(stream, found.streamCreated)
   // What was found out about the lane before may not hold for the database that answers now.
-  progress.set({ incarnation, lane: null, database: null, lowestUncovered: null })
+  progress.set({ incarnation, lane: null, database: null, lowestUncovered: null, missed: null })
   progress.keepNews()
   const lane = yield* store.open({
     ...eventStream,
-    fingerprint: targetFingerprint(config.processor.type, target.schema, processor.tables),
+    fingerprint: targetFingerprint(targetKind(config.processor), target.schema, processor.tables),
     stream,
     incarnation,
-    start: { sequence: found.startSequence, timeNanos: found.startSequence === 1 ? 0n : found.createdNanos },
+    start: { sequence: found.startSequence, timeNanos: startTimeOf(found) },
     consumerUsed: found.used
   })
-  progress.set({ lane: lane.id, database: lane.database, server: lane.server })
+  progress.set({ lane: lane.id, database: lane.database, server: lane.server, timescale: lane.timescale })
+  yield* requirePosition(connection, { stream, consumer, domain: config.nats.jetstreamDomain }, found, store, lane)
   const totals = yield* store.totals(lane)
   progress.totals(totals)
   if (totals.lastWriteTime !== null) metrics.lastCommit.set(totals.lastWriteTime.getTime() / 1e3)
@@ -118,9 +130,48 @@ export const runSession = Effect.fnUntraced(function* (
     }
   })
   const collector = makeCollector(processor, batch, source)
-  const upkeep = yield* makeUpkeep({ connection, config, store, lane, progress })
+  const databaseChanged = (detail: string) => source.end("LaneChanged", detail)
+  const upkeep = yield* makeUpkeep({
+    connection,
+    config,
+    store,
+    lane,
+    progress,
+    metrics,
+    deliveredBefore: found.delivered,
+    databaseChanged
+  })
   context.onStart({ source, collector, upkeep })
-  const committer = makeCommitter({ stream, source, store, lane, rules: config.errors, progress, metrics, stop })
+  const { filterSubjects } = found
+  const guard = makeGuard({
+    connection,
+    config,
+    filterSubjects,
+    processor,
+    store,
+    progress,
+    metrics,
+    memory: context.guardMemory
+  })
+  const keeper = yield* makeDeadLetterKeeper({
+    connection,
+    config: config.errors.deadLetter,
+    store,
+    progress,
+    metrics
+  })
+  const committer = makeCommitter({
+    stream,
+    source,
+    store,
+    lane,
+    rules: config.errors,
+    guard,
+    deadLettersWritten: keeper.written,
+    progress,
+    metrics,
+    stop
+  })
 
   progress.enter("Running")
   yield* Effect.logInfo("writing", {
@@ -137,5 +188,6 @@ export const runSession = Effect.fnUntraced(function* (
   }
   yield* Effect.forkScoped(keepAlive(source, collector, found.ackWaitMillis))
   yield* Effect.forkScoped(upkeep.forever)
+  yield* Effect.forkScoped(keeper.forever)
   yield* runPipeline({ source, collector, committer, stop })
 })

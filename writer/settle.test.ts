@@ -34,22 +34,28 @@ describe("decide", () => {
       { _tag: "Retry", afterMillis: 250, reason: "TargetUnreachable" }
     ],
     [
-      "asks a lost database every 5 s at the latest",
-      attempt(unavailable("TargetUnreachable"), { failures: 100 }),
+      "waits longer from failure to failure",
+      attempt(unavailable("TargetBusy"), { failures: 3 }),
       rules,
-      { _tag: "Retry", afterMillis: 5_000, reason: "TargetUnreachable" }
+      { _tag: "Retry", afterMillis: 2_000, reason: "TargetBusy" }
     ],
     [
-      "asks a busy database up to the longest backoff apart",
-      attempt(unavailable("TargetBusy"), { failures: 100 }),
+      "probes a database every 5 to 6 s after the fifth failure in a row",
+      attempt(unavailable("TargetUnreachable"), { failures: 4 }),
       rules,
-      { _tag: "Retry", afterMillis: 30_000, reason: "TargetBusy" }
+      { _tag: "Retry", afterMillis: 6_000, reason: "TargetUnreachable" }
+    ],
+    [
+      "probes with the same pause whatever the backoff is",
+      attempt(unavailable("TargetUnreachable"), { failures: 100 }),
+      { ...rules, backoffMaxMillis: 1 },
+      { _tag: "Retry", afterMillis: 6_000, reason: "TargetUnreachable" }
     ],
     [
       "never gives up on a database that is busy",
       attempt(unavailable("TargetBusy"), { failures: 1_000_000 }),
       rules,
-      { _tag: "Retry", afterMillis: 30_000, reason: "TargetBusy" }
+      { _tag: "Retry", afterMillis: 6_000, reason: "TargetBusy" }
     ],
     [
       "makes a batch smaller that takes too long",
@@ -70,6 +76,14 @@ describe("decide", () => {
       }),
       rules,
       { _tag: "Stall", afterMillis: 30_000, reason: "SchemaMismatch" }
+    ],
+    [
+      "asks again soon after a refused login: a rotated password is in two places",
+      attempt(new DatabaseMisconfigured({ reason: "LoginFailed", sqlstate: "28P01", detail: "no" }), {
+        failures: 1_000
+      }),
+      rules,
+      { _tag: "Stall", afterMillis: 10_000, reason: "LoginFailed" }
     ],
     ["isolates a refused row", attempt(refusal({ suspect: 7 }), { size: 10 }), rules, { _tag: "Split", suspect: 7 }],
     ["dead-letters it when it is alone", attempt(refusal()), rules, { _tag: "DeadLetter", ...poison }],

@@ -44,8 +44,22 @@ export type Decision =
 /** How long a person's repair takes at least: asking more often fills the database's log and finds nothing. */
 export const stallMillis = 30_000
 
-/** A lost connection is asked for more often than a busy database: connecting costs the server nothing. */
-const unreachableMaxMillis = 5_000
+/**
+ * Longest wait after a login that failed: Secret and role of a rotated password differ for a moment only, and a refused login
+ * costs the server little.
+ */
+const loginMaxMillis = 10_000
+
+/** Failures in a row after which a database is no longer tried but probed. */
+const failuresToOpen = 5
+/** Shortest and longest time between two probes: they are spread, so that many writers don't come at once. */
+const probeMillis = [5_000, 6_000] as const
+
+/**
+ * Whether the circuit to the database is open after so many failures in a row: one attempt per probe interval, and nothing is
+ * pulled, acked or given back.
+ */
+export const isOpen = (failures: number): boolean => failures >= failuresToOpen
 
 /** When to ask the database again after `failures` earlier failures in a row, and whether it takes a person. */
 export const retry = (
@@ -55,10 +69,18 @@ export const retry = (
   random: () => number = Math.random
 ): Extract<Decision, { _tag: "Retry" | "Stall" }> => {
   const { reason } = failure
-  if (failure._tag === "DatabaseMisconfigured") return { _tag: "Stall", afterMillis: stallMillis, reason }
-  const max =
-    reason === "TargetUnreachable" ? Math.min(rules.backoffMaxMillis, unreachableMaxMillis) : rules.backoffMaxMillis
-  return { _tag: "Retry", afterMillis: backoffMillis(failures, rules.backoffInitialMillis, max, random), reason }
+  if (failure._tag === "DatabaseMisconfigured") {
+    const afterMillis =
+      reason === "LoginFailed" || reason === "TargetUnreachable"
+        ? backoffMillis(failures, rules.backoffInitialMillis, loginMaxMillis, random)
+        : stallMillis
+    return { _tag: "Stall", afterMillis, reason }
+  }
+  const [least, most] = probeMillis
+  const afterMillis = isOpen(failures + 1)
+    ? least + (most - least) * random()
+    : backoffMillis(failures, rules.backoffInitialMillis, Math.min(rules.backoffMaxMillis, most), random)
+  return { _tag: "Retry", afterMillis, reason }
 }
 
 const refused = (attempt: Attempt, refusal: RowRefused, rules: SettleRules, random: () => number): Decision => {

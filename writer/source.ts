@@ -147,7 +147,7 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
     try {
       publish()
     } catch (error) {
-      end("Disconnected", `the connection to NATS is closed: ${String(error)}`)
+      end("Disconnected", `the connection to NATS was lost: ${String(error)}`)
     }
   }
 
@@ -296,7 +296,8 @@ const subscribe = (connection: NatsConnection, options: SourceOptions) => {
   const flush = Effect.tryPromise({
     try: () => connection.flush(),
     catch: (error) => new SourceEnded({ reason: "Disconnected", detail: String(error) })
-  })
+    // A connection that is lost for good leaves its flushes open (nats-core 3.4).
+  }).pipe(Effect.raceFirst(Deferred.await(ended)))
 
   const source: Source = {
     pull,

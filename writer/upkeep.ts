@@ -1,9 +1,7 @@
-import type { NatsConnection } from "@nats-io/transport-node"
 import { Effect, Fiber, type Scope, Semaphore } from "effect"
+import { type AuditContext, makeAudit } from "./audit.ts"
 import type { WriterConfig } from "./config.ts"
 import { describeConsumer } from "./consumer.ts"
-import type { Progress } from "./progress.ts"
-import type { Lane, Store } from "./store/store.ts"
 
 export interface Upkeep {
   /**
@@ -12,7 +10,7 @@ export interface Upkeep {
    * of a lane that may be no longer the writer's.
    */
   readonly refresh: Effect.Effect<void>
-  /** Compacts the ledger and logs what was written, once a minute, whatever fails. */
+  /** Audits the ledger at once; once a minute, and when the database was connected to again, audits and compacts it and logs what was written, whatever fails. */
   readonly forever: Effect.Effect<never>
 }
 
@@ -36,13 +34,9 @@ const makeReport = (sentence: string) => {
 }
 
 /** What is done beside the pipeline while the scope is open, on a database connection of its own. */
-export const makeUpkeep = Effect.fnUntraced(function* (context: {
-  readonly connection: NatsConnection
-  readonly config: WriterConfig
-  readonly store: Store["Service"]
-  readonly lane: Lane
-  readonly progress: Progress
-}): Effect.fn.Return<Upkeep, never, Scope.Scope> {
+export const makeUpkeep = Effect.fnUntraced(function* (
+  context: AuditContext & { readonly config: WriterConfig }
+): Effect.fn.Return<Upkeep, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const { connection, config, store, lane, progress } = context
   const { stream, consumer, nats } = config
@@ -68,19 +62,36 @@ export const makeUpkeep = Effect.fnUntraced(function* (context: {
     Effect.asVoid
   )
 
+  const audit = makeAudit(context)
+  const reportUnaudited = makeReport("the ledger was not audited")
+  let settledTo = 0
+  const audited = audit.pass.pipe(
+    Effect.tap((to) => Effect.sync(() => (settledTo = to))),
+    Effect.asVoid,
+    reportUnaudited,
+    Effect.ignoreCause
+  )
+
   const reportUncompacted = makeReport("the ledger was not compacted")
   let summarized = progress.status().written
   const round = Effect.gen(function* () {
+    // While the database fails, the pipeline alone asks it.
+    if (progress.status().state !== "Running") return
+    yield* audited
     const { ackFloor, firstSequence } = yield* describe
-    yield* Effect.ignoreCause(reportUncompacted(store.compact(lane, { ackFloor, firstSequence })))
+    // What the audit has not seen is not folded away: it could no longer be told from what was never written.
+    const pruneTo = Math.min(firstSequence, settledTo + 1)
+    yield* Effect.ignoreCause(reportUncompacted(store.compact(lane, { ackFloor, firstSequence: pruneTo })))
     yield* refresh
     const { written, deadLettered } = progress.status()
     if (written > summarized)
       yield* Effect.logInfo("rows flow", { messages: written - summarized, deadLettered, ackFloor })
     summarized = written
   })
+  // Another server may have taken over, without the last commits of the one before.
+  const pause = store.reconnected.pipe(Effect.timeoutOption(period))
   return {
     refresh,
-    forever: Effect.ignoreCause(round).pipe(Effect.delay(period), Effect.forever)
+    forever: Effect.andThen(audited, Effect.forever(Effect.andThen(pause, Effect.ignoreCause(round))))
   }
 })

@@ -97,7 +97,7 @@ describe("writer", () => {
 
     it.effect("logs one line for a batch, however many of its messages are refused", () =>
       Effect.gen(function* () {
-        const bench = yield* makeBench()
+        const bench = yield* makeBench({ errors: { haltThreshold: { minMessages: 1_000 } } })
         yield* bench.query("ALTER TABLE orders ADD CONSTRAINT affordable CHECK (amount < 1000)")
         yield* bench.publish(0, 200, (id) => JSON.stringify({ id, amount: 5_000 }))
         const writer = yield* startWriter({ config: bench.config })

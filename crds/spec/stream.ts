@@ -44,7 +44,11 @@ export const StreamSpec = Schema.Struct({
     "2m",
     "How long the stream remembers Nats-Msg-Id headers to refuse duplicates; at most maxAge."
   ),
-  compression: withDefault(Schema.Literals(["None", "S2"]), "S2", "Compression of file storage."),
+  compression: withDefault(
+    Schema.Literals(["None", "S2"]),
+    "None",
+    "Compression of file storage. nats-server 2.15.2 may not be able to read a store with S2 after it was killed."
+  ),
   deletionPolicy: withDefault(
     Schema.Literals(["Retain", "Delete"]),
     "Retain",

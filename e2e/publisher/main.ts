@@ -3,7 +3,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Config, Console, Effect, Exit, Option, Redacted, Runtime, Schedule } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Client } from "pg"
-import { connectNats } from "../../platform/nats.ts"
+import { lastingConnection } from "../../testing/nats-client.ts"
 import { publish } from "./publish.ts"
 import { forward } from "./proxy.ts"
 import { handOver, streamReport } from "./streams.ts"
@@ -20,9 +20,7 @@ const server = Flag.String("server").pipe(
 
 /** A NATS server that is just being restarted is no reason to give up. */
 const connected = (url: string) =>
-  connectNats({ servers: [url] }, { name: "publisher", hosts: new Map() }).pipe(
-    Effect.retry({ schedule: Schedule.spaced("500 millis"), times: 60 })
-  )
+  lastingConnection(url, "publisher").pipe(Effect.retry({ schedule: Schedule.spaced("500 millis"), times: 60 }))
 
 const print = (value: unknown) => Console.log(JSON.stringify(value))
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { Deferred, Effect, Fiber } from "effect"
 import { createServer } from "node:net"
-import { connectNats } from "../../platform/nats.ts"
+import { lastingConnection } from "../../testing/nats-client.ts"
 import { freePort, startNats, tempDirectory } from "../../testing/servers.ts"
 import { forward } from "./proxy.ts"
 import { publish } from "./publish.ts"
@@ -10,7 +10,7 @@ import { streamReport } from "./streams.ts"
 
 /** What the scenarios' figures rest on: every number is in the stream once, whatever happens to the server meanwhile. */
 
-const connect = (url: string) => connectNats({ servers: [url] }, { name: "test", hosts: new Map() })
+const connect = (url: string) => lastingConnection(url, "test")
 
 const publication = {
   subject: "numbers.a",

@@ -14,6 +14,7 @@ export type ConsumerCause =
   | "Lost" // somebody deleted the durable
   | "Reborn" // the stream was deleted and made again
   | "FixedField" // the durable has a setting that the server never changes
+  | "Missed" // messages without an outcome lie behind the durable's position
   | "NewLane" // the writers found a database that holds nothing of this stream yet
 
 /** One step towards the spec. Each may be repeated safely. */
@@ -108,6 +109,7 @@ export const approvals = (annotation: string | undefined): ReadonlySet<string> =
   new Set((annotation ?? "").split(",").map((name) => name.trim()))
 
 /** Whether JetStream assets go with the object, so that it may not go before them. */
-export const needsFinalizer = ({ stream, consumer }: EventStreamSpec) =>
+export const needsFinalizer = ({ stream, consumer, errors }: EventStreamSpec) =>
+  errors.deadLetter.publish?.deletionPolicy === "Delete" ||
   (stream.management === "Managed" && stream.deletionPolicy === "Delete") ||
   (consumer.management === "Managed" && consumer.deletionPolicy === "Delete")

@@ -71,19 +71,32 @@ const startByPolicy = (eventStream: EventStream, stream: StreamState, world: Con
   }
 }
 
-/**
- * The lowest sequence without an outcome, by writers that run exactly the configuration wanted now. Others may write into
- * another database, whose holes are elsewhere.
- */
-const lowestUncovered = (eventStream: EventStream, stream: StreamState, world: ConsumerWorld): number | undefined => {
+/** Writers that run exactly the configuration wanted now. Others may write into another database, whose holes are elsewhere. */
+const writersOf = (
+  eventStream: EventStream,
+  stream: StreamState,
+  world: ConsumerWorld
+): ReadonlyArray<WriterStatus> => {
   const incarnation = incarnationOf(stream.config.name, stream.created)
   const wantedHash = (durable: string) =>
     configHash(writerConfig(eventStream.metadata, eventStream.spec, stream.config.name, durable), eventStream.spec)
-  const known = world.writers.flatMap(({ incarnation: of, durable, lowestUncovered: lowest }) =>
-    lowest !== null && of === incarnation && world.runningHashes.has(wantedHash(durable)) ? [lowest] : []
+  return world.writers.filter(
+    (writer) => writer.incarnation === incarnation && world.runningHashes.has(wantedHash(writer.durable))
   )
+}
+
+const lowestOf = (sequences: ReadonlyArray<number | null>): number | undefined => {
+  const known = sequences.filter((sequence) => sequence !== null)
   return known.length > 0 ? Math.min(...known) : undefined
 }
+
+/** The lowest message without an outcome that the durable will never deliver, by its writers. */
+const lowestMissed = (eventStream: EventStream, stream: StreamState, world: ConsumerWorld, durable: string) =>
+  lowestOf(
+    writersOf(eventStream, stream, world)
+      .filter((writer) => writer.durable === durable)
+      .map(({ missed }) => missed)
+  )
 
 const startOf = (
   eventStream: EventStream,
@@ -101,20 +114,28 @@ const startOf = (
   const before = replaced?.name ?? status?.consumer?.name ?? ""
   if (!isOfIncarnation(metadata, spec, before, incarnation)) return { start: { at: 1, first: 1 }, cause: "Reborn" }
   // Too low is safe: the writers' ledger knows what is covered. Too high would be loss.
-  const lowest = lowestUncovered(eventStream, stream, world) ?? recorded
+  const known = lowestOf(writersOf(eventStream, stream, world).map(({ lowestUncovered }) => lowestUncovered))
+  const lowest = known ?? recorded
   return {
     start: { at: Math.min(lowest, stream.lastSequence + 1), first: recorded },
     cause: replaced ? "FixedField" : "Lost"
   }
 }
 
-const observedConsumer = (eventStream: EventStream, consumers: ReadonlyArray<ConsumerState>): ConsumerPlan => {
+const observedConsumer = (eventStream: EventStream, stream: StreamState, world: ConsumerWorld): ConsumerPlan => {
   const name = eventStream.spec.consumer.name ?? ""
-  const found = consumers.some((consumer) => consumer.name === name)
-  const message = `wanted durable ${name}, which spec.consumer.management: Observed expects to exist, found none; create it, or set management: Managed`
+  const found = world.consumers.some((consumer) => consumer.name === name)
+  const absent = `wanted durable ${name}, which spec.consumer.management: Observed expects to exist, found none; create it, or set management: Managed`
+  const missed = lowestMissed(eventStream, stream, world, name)
+  const behind = `wanted durable ${name} to deliver every message without an outcome, found message ${missed} behind its position; make it anew from that sequence, or set management: Managed`
+  const problems: ReadonlyArray<Problem> = !found
+    ? [{ about: "Consumer", reason: "NotFound", message: absent, stalled: false }]
+    : missed !== undefined
+      ? [{ about: "Consumer", reason: "ConsumerError", message: behind, stalled: true }]
+      : []
   return {
     actions: [],
-    problems: found ? [] : [{ about: "Consumer", reason: "NotFound", message, stalled: false }],
+    problems,
     durable: found ? name : undefined,
     superseded: []
   }
@@ -127,8 +148,8 @@ export const planConsumer = (
   world: ConsumerWorld,
   inputs: Inputs
 ): ConsumerPlan => {
-  const { metadata, spec } = eventStream
-  if (spec.consumer.management === "Observed") return observedConsumer(eventStream, world.consumers)
+  const { metadata, spec, status } = eventStream
+  if (spec.consumer.management === "Observed") return observedConsumer(eventStream, stream, world)
 
   const streamName = stream.config.name
   const workQueue = stream.config.retention === "workqueue"
@@ -160,6 +181,13 @@ export const planConsumer = (
   if (fixedDrift(fixedConsumerConfig, current).length > 0) {
     const { start, cause } = startOf(eventStream, stream, world, current)
     return create(start, cause)
+  }
+  const missed = lowestMissed(eventStream, stream, world, current.name)
+  if (missed !== undefined) {
+    const first = Number(current.config.metadata[StartMark] ?? status?.consumer?.startSequence ?? 1)
+    // What is pending on the old one is to come again, too.
+    const at = Math.min(missed, current.ackFloor + 1, stream.lastSequence + 1)
+    return create({ at, first: Math.min(first, at) }, "Missed")
   }
   if (world.writers.some(({ state, durable }) => state === "NeedsConsumer" && durable === current.name)) {
     const first = startByPolicy(eventStream, stream, world, false)

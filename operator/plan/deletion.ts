@@ -2,10 +2,12 @@ import { Duration } from "effect"
 import type { EventStream } from "../../crds/eventstream.ts"
 import { Deployments, keyOf } from "../kube.ts"
 import type { Observed, ObservedJetStream } from "../observe.ts"
+import { deadLetterStreamName } from "../specs/dead-letter-stream.ts"
 import { ApproveAnnotation, Finalizer, OwnerMark, ownerOf } from "../specs/names.ts"
 import { streamNameOf } from "../specs/stream.ts"
 import { type Action, approvals, emptyPlan, type Inputs, type Plan, type Problem } from "./action.ts"
 import { ownedConsumers } from "./consumer.ts"
+import { ownsDeadLetterStream } from "./dead-letter-stream.ts"
 import { isAlive, isOwnedBy } from "./writers.ts"
 
 /** When waiting ends and the object goes in any case, in milliseconds since 1970. */
@@ -24,15 +26,27 @@ interface Removal {
   readonly refused: Problem | undefined
 }
 
+const deadLetterRemoval = (eventStream: EventStream, { deadLetterStream }: ObservedJetStream): ReadonlyArray<Action> =>
+  eventStream.spec.errors.deadLetter.publish?.deletionPolicy === "Delete" &&
+  deadLetterStream !== undefined &&
+  ownsDeadLetterStream(eventStream, deadLetterStream)
+    ? [{ _tag: "DeleteStream", name: deadLetterStream.config.name }]
+    : []
+
 /** What goes from JetStream by the policies. A stream that others read stays until that is approved. */
-const removal = (eventStream: EventStream, { stream, consumers }: ObservedJetStream): Removal => {
-  if (!stream) return { actions: [], refused: undefined }
+const removal = (eventStream: EventStream, jetStream: ObservedJetStream): Removal => {
+  const { stream, consumers } = jetStream
+  const letters = deadLetterRemoval(eventStream, jetStream)
+  if (!stream) return { actions: letters, refused: undefined }
   const { metadata } = eventStream
   const { name } = stream.config
   const own = ownedConsumers(eventStream, consumers)
-  const actions: Array<Action> = removesConsumer(eventStream)
-    ? own.map((consumer) => ({ _tag: "DeleteConsumer", stream: name, name: consumer.name }))
-    : []
+  const actions: ReadonlyArray<Action> = [
+    ...letters,
+    ...(removesConsumer(eventStream)
+      ? own.map((consumer): Action => ({ _tag: "DeleteConsumer", stream: name, name: consumer.name }))
+      : [])
+  ]
   if (!removesStream(eventStream) || stream.config.metadata?.[OwnerMark] !== ownerOf(metadata)) {
     return { actions, refused: undefined }
   }
@@ -50,9 +64,11 @@ const assetsOf = (eventStream: EventStream): ReadonlyArray<string> => {
   const { metadata, spec, status } = eventStream
   const stream = streamNameOf(metadata, spec)
   const durable = status?.consumer?.name
+  const { publish } = spec.errors.deadLetter
   return [
     ...(removesConsumer(eventStream) && durable !== undefined ? [`consumer ${stream}/${durable}`] : []),
-    ...(removesStream(eventStream) ? [`stream ${stream}`] : [])
+    ...(removesStream(eventStream) ? [`stream ${stream}`] : []),
+    ...(publish?.deletionPolicy === "Delete" ? [`stream ${deadLetterStreamName(metadata, publish)}`] : [])
   ]
 }
 

@@ -1,8 +1,8 @@
 import type { EventStream } from "../../crds/eventstream.ts"
-import { streamDrift } from "../drift.ts"
+import { streamDrift, type StreamWish } from "../drift.ts"
 import type { StreamState } from "../jetstream.ts"
 import { ApproveAnnotation, CreatedMark, OwnerMark, ownerOf } from "../specs/names.ts"
-import { newStream, streamConfig, streamNameOf } from "../specs/stream.ts"
+import { newStream, streamNameOf } from "../specs/stream.ts"
 import { type Action, approvals, type Cause, type Inputs, type Problem } from "./action.ts"
 
 export interface StreamPlan {
@@ -22,7 +22,7 @@ export const causeOf = ({ metadata, status }: EventStream, condition: string): C
     ? "Drift"
     : "Spec"
 
-const stuck = (reason: Problem["reason"], message: string): Problem => ({
+export const stuck = (reason: Problem["reason"], message: string): Problem => ({
   about: "Stream",
   reason,
   message,
@@ -79,14 +79,27 @@ export const planStream = (
   const taken = conflict(eventStream, stream)
   if (taken) return { actions: [], problems: [taken], stream: undefined, drift: [] }
 
-  const { [CreatedMark]: _, ...marks } = wanted.metadata
-  const drift = streamDrift(
-    {
-      config: { ...streamConfig(metadata, spec), num_replicas, metadata: marks },
-      replicasGiven: spec.stream.replicas !== undefined
-    },
+  return planOwned(
+    eventStream,
+    { config: { ...wanted, num_replicas }, replicasGiven: spec.stream.replicas !== undefined },
     stream,
-    approvals(metadata.annotations?.[ApproveAnnotation]),
+    inputs
+  )
+}
+
+/** Steps that make a stream of ours what it should be, and what keeps some of them from being taken. */
+export const planOwned = (
+  eventStream: EventStream,
+  { config, replicasGiven }: StreamWish,
+  stream: StreamState,
+  inputs: Inputs
+): StreamPlan => {
+  const { name } = config
+  const { [CreatedMark]: _, ...marks } = config.metadata
+  const drift = streamDrift(
+    { config: { ...config, metadata: marks }, replicasGiven },
+    stream,
+    approvals(eventStream.metadata.annotations?.[ApproveAnnotation]),
     inputs.nowMillis
   )
   const problems: Array<Problem> = []

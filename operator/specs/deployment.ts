@@ -11,6 +11,7 @@ import {
   withAppliedHash,
   writerName
 } from "./names.ts"
+import { natsVolumes } from "./nats.ts"
 
 /** Settings of the operator that writers get. */
 export interface WriterDefaults {
@@ -25,6 +26,8 @@ export interface WriterDefaults {
 const configPath = "/etc/eventstream/config"
 const postgresPath = "/etc/eventstream/postgres"
 const passwordPath = "/etc/eventstream/postgres-password"
+const caPath = "/etc/eventstream/postgres-ca"
+const clientPath = "/etc/eventstream/postgres-client"
 
 const defined = (fields: object) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
@@ -52,10 +55,12 @@ const spread = (name: string) => [
 ]
 
 const secretVolumes = (spec: EventStreamSpec) => {
-  const { secretRef, passwordSecretRef } = spec.target.postgres
+  const { secretRef, passwordSecretRef, tls } = spec.target.postgres
   return [
     ...(secretRef ? [{ name: "postgres", secret: secretRef.name, path: postgresPath }] : []),
-    ...(passwordSecretRef ? [{ name: "postgres-password", secret: passwordSecretRef.name, path: passwordPath }] : [])
+    ...(passwordSecretRef ? [{ name: "postgres-password", secret: passwordSecretRef.name, path: passwordPath }] : []),
+    ...(tls?.caSecretRef ? [{ name: "postgres-ca", secret: tls.caSecretRef.name, path: caPath }] : []),
+    ...(tls?.clientSecretRef ? [{ name: "postgres-client", secret: tls.clientSecretRef.name, path: clientPath }] : [])
   ]
 }
 
@@ -78,7 +83,11 @@ const container = (command: "migrate" | "writer", spec: EventStreamSpec, default
   },
   volumeMounts: [
     { name: "config", mountPath: configPath, readOnly: true },
-    ...secretVolumes(spec).map(({ name, path }) => ({ name, mountPath: path, readOnly: true }))
+    ...[...secretVolumes(spec), ...(command === "writer" ? natsVolumes(spec) : [])].map(({ name, path }) => ({
+      name,
+      mountPath: path,
+      readOnly: true
+    }))
   ]
 })
 
@@ -135,7 +144,11 @@ export const deployment = (
           volumes: [
             { name: "config", configMap: { name: configMapName(owner, configHash) } },
             // Optional: without its Secret a container starts, says what is missing and ends, where a Pod would only hang.
-            ...secretVolumes(spec).map(({ name, secret }) => ({ name, secret: { secretName: secret, optional: true } }))
+            ...secretVolumes(spec).map(({ name, secret }) => ({
+              name,
+              secret: { secretName: secret, optional: true }
+            })),
+            ...natsVolumes(spec).map(({ name, source }) => ({ name, ...source }))
           ]
         }
       }

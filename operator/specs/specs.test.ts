@@ -20,7 +20,13 @@ const cases = {
   minimal: {},
   full: {
     suspend: false,
-    nats: { servers: ["tls://a.example.com", "tls://b.example.com:4223"], jetstreamDomain: "hub" },
+    nats: {
+      servers: ["tls://a.example.com", "tls://b.example.com:4223"],
+      jetstreamDomain: "hub",
+      tls: { mode: "Required", caSecretRef: { name: "nats-ca" }, spiffeServerIDs: ["spiffe://example.com/nats"] },
+      auth: { userPasswordSecretRef: { name: "nats-user" } }
+    },
+    identity: { spiffe: { provider: "CertManagerCSI" } },
     stream: {
       name: "ORDERS",
       subjects: ["orders.>", "returns.*"],
@@ -57,14 +63,33 @@ const cases = {
         database: "sales",
         user: "writer",
         passwordSecretRef: { name: "pg-writer", key: "pass" },
+        tls: { caSecretRef: { name: "pg-ca" }, clientSecretRef: { name: "pg-client", certKey: "writer.crt" } },
         statementTimeout: "20s"
       },
       schema: "sales",
       ddl: "None",
-      timeseries: { timeColumn: "at", chunkInterval: "12h" }
+      timeseries: {
+        timeColumn: "at",
+        chunkInterval: "12h",
+        compressAfter: "48h",
+        segmentBy: ["region"],
+        orderBy: "at DESC",
+        dropAfter: "720h"
+      }
     },
     batch: { maxMessages: 2000, maxBytes: "4Mi", maxLatency: "200ms" },
-    errors: { onPoison: "Halt", maxAttempts: 3, backoff: { initial: "1s", max: "1m" } },
+    errors: {
+      onPoison: "Halt",
+      maxAttempts: 3,
+      backoff: { initial: "1s", max: "1m" },
+      haltThreshold: { percent: 20, window: "5m", minMessages: 1000 },
+      deadLetter: {
+        maxAge: "24h",
+        redactHeaders: ["Authorization"],
+        payload: "Redact",
+        publish: { streamName: "BAD_ORDERS", maxBytes: "10Mi" }
+      }
+    },
     writer: {
       replicas: 3,
       image: "registry.example.com/writer:1",
@@ -109,6 +134,48 @@ describe("what is rendered", () => {
       const decoded = Schema.decodeUnknownSync(WriterConfig)(JSON.parse(JSON.stringify(encoded)))
       assert.deepStrictEqual(Schema.encodeSync(WriterConfig)(decoded), encoded)
     }
+  })
+
+  it("settings of a built-in processor reach the writers, as far as they are given", () => {
+    const told = (processor: Readonly<Record<string, unknown>>) => {
+      const { metadata, spec } = eventStreamOf({ processor })
+      return writerConfig(metadata, spec, "S", "d").processor
+    }
+    const settings = {
+      output: "OcsfEvents",
+      storeRaw: true,
+      ocsf: { eventLogActivityId: 99, product: { vendorName: "Acme", version: "2" } }
+    } as const
+    assert.deepInclude(told({ type: "Events", ...settings }), settings)
+    assert.doesNotHaveAnyKeys(told({ type: "Events" }), ["output", "storeRaw", "ocsf"])
+  })
+
+  it("routes are told with what a spec leaves out", () => {
+    const columns = [{ name: "id", type: "int8" }]
+    const { metadata, spec } = eventStreamOf({
+      processor: {
+        json: {
+          format: "NDJson",
+          routes: [
+            { name: "a", subjects: ["a"], table: "a", columns },
+            { name: "b", subjects: ["b"], table: "b", mode: "InsertIgnore", conflictKeys: ["id"] },
+            { name: "c", subjects: ["c"], drop: true }
+          ],
+          onNoRoute: "Drop"
+        }
+      }
+    })
+    const told = { onUnknownField: "Ignore", mode: "Append", conflictKeys: [] }
+    assert.deepEqual<unknown>(writerConfig(metadata, spec, "S", "d").processor.json, {
+      ...told,
+      format: "NDJson",
+      routes: [
+        { ...told, name: "a", subjects: ["a"], table: "a", columns },
+        { ...told, name: "b", subjects: ["b"], table: "b", mode: "InsertIgnore", conflictKeys: ["id"] },
+        { ...told, name: "c", subjects: ["c"], drop: true }
+      ],
+      onNoRoute: "Drop"
+    })
   })
 
   it("operator settings reach the writers", () => {

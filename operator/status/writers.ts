@@ -126,10 +126,18 @@ export const writerHealth = (
   return trouble ?? { state: "Silent", reason: undefined, message: "no writer has reported yet" }
 }
 
+/** When the first of the writers' client certificates for NATS ends; undefined where there are none. */
+export const certificateEnd = (writers: ReadonlyArray<WriterStatus>): Date | undefined => {
+  const ends = writers.flatMap(({ certificateNotAfter }) =>
+    certificateNotAfter ? [Date.parse(certificateNotAfter)] : []
+  )
+  return ends.length === 0 ? undefined : new Date(Math.min(...ends))
+}
+
 /** What the lane holds so far. Every writer tells the same totals, some a moment later; one that starts has not read them yet. */
 export const totalsOf = (
   writers: ReadonlyArray<WriterStatus>
-): Pick<WriterStatus, "written" | "deadLettered" | "dropped" | "lastWriteTime"> | undefined => {
+): Pick<WriterStatus, "written" | "deadLettered" | "dropped" | "lost" | "lastWriteTime"> | undefined => {
   const known = writers.filter(({ lane, state }) => lane !== null && state !== "Starting")
   if (known.length === 0) return undefined
   const most = (of: (writer: WriterStatus) => number) => Math.max(...known.map(of))
@@ -137,6 +145,7 @@ export const totalsOf = (
     written: most((writer) => writer.written),
     deadLettered: most((writer) => writer.deadLettered),
     dropped: most((writer) => writer.dropped),
+    lost: most((writer) => writer.lost),
     lastWriteTime:
       known
         .flatMap(({ lastWriteTime }) => lastWriteTime ?? [])
@@ -144,3 +153,7 @@ export const totalsOf = (
         .at(-1) ?? null
   }
 }
+
+/** The dead letters that are there now, by the writer that has counted most; undefined while none has. */
+export const deadLettersOf = (writers: ReadonlyArray<WriterStatus>): WriterStatus["deadLetters"] =>
+  writers.flatMap(({ deadLetters }) => deadLetters ?? []).sort((a, b) => b.count - a.count)[0]

@@ -13,7 +13,8 @@ export const newDatabase = (): Database => ({ session: 0, lanes: new Map(), hist
 export const newLane = (start: Pick<Head, "startSeq" | "startTime">): LaneState => ({
   head: { ...start, prunedTo: 0, prunedTime: 0n, rollbacks: 0 },
   records: [],
-  outcomes: []
+  outcomes: [],
+  settledTo: 0
 })
 
 /** Commits a change to a lane. */
@@ -76,7 +77,8 @@ export const setAside = (rules: Rules, database: Database, lane: string, message
     const off = rangesOf(sequences.filter((seq) => seq >= message.seq))
     return [...(kept.length > 0 ? [{ ...record, ranges: kept }] : []), { ...record, ranges: off, setAside: true }]
   })
-  putLane(database, lane, { ...state, head: { ...state.head, rollbacks: state.head.rollbacks + 1 }, records })
+  const head = { ...state.head, rollbacks: state.head.rollbacks + 1 }
+  putLane(database, lane, { ...state, head, records, settledTo: Math.min(state.settledTo, message.seq - 1) })
 }
 
 const earliest = (records: ReadonlyArray<StoredRecord>) =>
@@ -99,10 +101,18 @@ export const compact = (database: Database, lane: string, ackFloor: number) => {
   putLane(database, lane, { ...state, records: [...state.records.filter((record) => !low.includes(record)), merged] })
 }
 
-/** One transaction: the records below the stream's first sequence become two numbers of the head row. */
-export const prune = (database: Database, lane: string, firstSeq: number) => {
+/** One transaction: the lane is settled up to there. */
+export const settle = (database: Database, lane: string, to: number) => {
   const state = database.lanes.get(lane)
-  if (!state || state.head.prunedTo >= firstSeq) return
+  if (state && to > state.settledTo) putLane(database, lane, { ...state, settledTo: to })
+}
+
+/** One transaction: settled records below the stream's first sequence become two numbers of the head row. */
+export const prune = (database: Database, lane: string, streamFirst: number) => {
+  const state = database.lanes.get(lane)
+  if (!state) return
+  const firstSeq = Math.min(streamFirst, state.settledTo + 1)
+  if (state.head.prunedTo >= firstSeq) return
   const gone = state.records.filter((record) => sequencesOf(record).at(-1)! < firstSeq)
   const { prunedTime: before } = state.head
   const high = gone.length > 0 ? latest(gone) : before

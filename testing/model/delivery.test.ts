@@ -47,16 +47,21 @@ const needed: ReadonlyArray<
   ["Incarnation", ["rebirth"], ["RecordTimes"]],
   ["Nonce", ["target"], ["NewLaneNewDurable"]],
   ["CreatedReadAgain", ["rebirth", "durable"]],
-  ["StartAtLowestUncovered", ["durable", "failover"]],
+  ["StartAtLowestUncovered", ["durable"], ["Audit"]],
   ["ReportOfSameLane", ["target", "durable"], ["NewLaneNewDurable"]],
   ["NewLaneNewDurable", ["target", "durable"]],
-  ["Audit", ["failover"]]
+  ["Position", ["rollback"]],
+  // A failover that loses commits, a store that loses its tail, a target that is switched away and back.
+  ["Audit", ["failover"]],
+  ["Audit", ["rollback"]],
+  ["Audit", ["target"]]
 ]
 
 describe("each rule is needed", { timeout: 60_000 }, () => {
   for (const [rule, always, heldUpBy = []] of needed) {
+    const faults = `${rule}, with ${always.join(" and ")}`
     const suffix = heldUpBy.length > 0 ? `, where ${heldUpBy.join(" and ")} does not hold it up` : ""
-    it(`${rule}${suffix}`, () => {
+    it(`${faults}${suffix}`, () => {
       const without = allRulesBut(rule, ...heldUpBy)
       const others = allRulesBut(...heldUpBy)
       for (let seed = 1; seed <= 20_000; seed++) {

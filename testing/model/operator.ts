@@ -109,35 +109,10 @@ const carryOut = (world: World, action: Extract<Action, { _tag: "CreateConsumer"
   return true
 }
 
-/** A setting that makes the operator replace a durable. */
-const unfit = "none" as ConsumerConfig["ack_policy"]
-
-/**
- * The audit: when a message without an outcome lies behind the durable's position, where nobody would deliver it, or the
- * position is beyond the end of the stream, the durable is replaced from the lowest such message, as one that can't be used.
- */
-const audited = (world: World, observation: Observation): Observation => {
-  const { consumers, writers, stream } = observation
-  const current = consumers.find(({ name }) => name === world.status?.name)
-  if (!world.rules.has("Audit") || !current) return observation
-  const hole = writers.some((report) => report.hole !== null && report.durable === current.name)
-  if (!hole && current.delivered <= stream.lastSequence) return observation
-  return {
-    ...observation,
-    consumers: consumers.map((consumer) =>
-      consumer === current ? { ...current, config: { ...current.config, ack_policy: unfit } } : consumer
-    ),
-    writers: writers.map((report) => ({
-      ...report,
-      lowestUncovered: report.lowestUncovered && Math.min(report.lowestUncovered, report.hole ?? Infinity)
-    }))
-  }
-}
-
 /** Acts on the last observation, if it was not acted on yet. */
 export const act = (world: World) => {
   if (!world.observation) return
-  const observation = audited(world, world.observation)
+  const { observation } = world
   world.observation = undefined
   const { stream, consumers } = observation
   const nonce = world.rules.has("Nonce") ? String(world.nextNonce++) : "0"

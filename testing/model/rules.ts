@@ -38,7 +38,9 @@ export const ruleNames = [
   "ReportOfSameLane",
   /** A new lane gets a new durable from the start policy. */
   "NewLaneNewDurable",
-  /** Uncovered messages behind the durable's position are looked for, and the durable is replaced from the lowest. */
+  /** Nothing is pulled from a durable whose position means nothing any more, because the store lost messages behind it. */
+  "Position",
+  /** Uncovered messages at or below the ack floor are looked for, and the durable is replaced from the lowest. */
   "Audit"
 ] as const
 export type RuleName = (typeof ruleNames)[number]

@@ -16,6 +16,8 @@ export interface LaneState {
   readonly records: ReadonlyArray<StoredRecord>
   /** Ids of the messages whose rows, dead letter or drop are committed. */
   readonly outcomes: ReadonlyArray<number>
+  /** Nothing at or below it is in the stream without an outcome, as the last audit found. */
+  readonly settledTo: number
 }
 
 /** A statement that the server has received: it will run whatever becomes of the client that sent it. */
@@ -59,18 +61,14 @@ export interface Assignment {
   readonly database: number
 }
 
-/** What a writer tells the operator. */
-export interface Report extends WriterStatus {
-  /** Lowest message without an outcome that is behind the durable's position and not pending: nobody would deliver it. */
-  readonly hole: number | null
-}
-
 /** What a writer found when it last looked at its stream, durable and lane. */
 export interface Session {
   /** {@link Stream.epoch} then. */
   readonly epoch: number
   readonly incarnation: string
   readonly lane: string
+  /** Last sequence that the durable had delivered then. */
+  readonly deliveredBefore: number
   /** {@link Database.session} of its connection. */
   readonly connection: number
   /** {@link Head.rollbacks} when coverage was last read. */
@@ -89,14 +87,14 @@ export interface Writer {
   waiting: boolean
   /** The last one was refused: coverage is read before the next, and what is open goes one by one until one is through. */
   cautious: boolean
-  report: Report | undefined
+  report: WriterStatus | undefined
 }
 
 /** What the operator saw, possibly a while ago. */
 export interface Observation {
   readonly stream: StreamState
   readonly consumers: ReadonlyArray<ConsumerState>
-  readonly writers: ReadonlyArray<Report>
+  readonly writers: ReadonlyArray<WriterStatus>
   /** Of the configurations that writers run. */
   readonly runningHashes: ReadonlySet<string>
 }

@@ -1,7 +1,9 @@
 import { incarnationOf } from "../../platform/incarnation.ts"
+import type { WriterStatus } from "../../writer/config.ts"
 import { wasUsed } from "../../writer/consumer.ts"
+import { judge } from "../../writer/position.ts"
 import { distinct } from "../../writer/store/ledger.ts"
-import { commit, compact, newLane, prune, putLane, setAside } from "./database.ts"
+import { commit, compact, newLane, prune, putLane, setAside, settle } from "./database.ts"
 import { acknowledge, ackFloor, type Durable, pull, startOf } from "./jetstream.ts"
 import { coverageOf, sequencesOf } from "./rules.ts"
 import {
@@ -11,7 +13,6 @@ import {
   hasOutcome,
   laneKey,
   type LaneState,
-  type Report,
   type Session,
   type Transaction,
   Violation,
@@ -57,21 +58,22 @@ export const start = (world: World, writer: Writer) => {
   writer.assignment = world.assignment
 }
 
-const statusOf = (assignment: Assignment, incarnation: string, fields: Partial<Report>): Report => ({
+const statusOf = (assignment: Assignment, incarnation: string, fields: Partial<WriterStatus>): WriterStatus => ({
   incarnation,
   durable: assignment.durable,
   lane: null,
   database: String(assignment.database),
   server: null,
   lowestUncovered: null,
+  missed: null,
   written: 0,
   deadLettered: 0,
   dropped: 0,
+  lost: 0,
   lastWriteTime: null,
   state: "Running",
   reason: null,
   message: null,
-  hole: null,
   ...fields
 })
 
@@ -97,6 +99,28 @@ const openLane = (world: World, writer: Writer, durable: Durable, database: Data
   return database.lanes.get(lane)
 }
 
+/** The first sequence that the durable would pass over because the store lost it once, and uses it again. */
+const lostPosition = (
+  { stream, rules }: World,
+  durable: Durable,
+  { head, records, settledTo }: LaneState
+): number | undefined => {
+  if (!rules.has("Position")) return undefined
+  const live = records.filter(({ setAside }) => !setAside)
+  const newest = [head.startTime, head.prunedTime, ...live.map(({ timeTo }) => timeTo)].reduce((a, b) =>
+    b > a ? b : a
+  )
+  const newer = [...stream.messages.values()].find(({ timeNanos }) => timeNanos > newest)?.seq
+  const { delivered } = durable
+  const found = judge({ delivered, startSequence: startOf(durable), lastSequence: stream.last, newer })
+  if (found === undefined) return undefined
+  const { restart, certain } = found
+  const reached = () =>
+    Math.max(head.startSeq, head.prunedTo, settledTo + 1) > restart ||
+    live.some((record) => sequencesOf(record).at(-1)! >= restart)
+  return certain || reached() ? restart : undefined
+}
+
 /** Looks at stream, durable and lane, as at the begin of a session. */
 const openSession = (world: World, writer: Writer, assignment: Assignment, database: Database): Session | undefined => {
   const { stream } = world
@@ -109,7 +133,19 @@ const openSession = (world: World, writer: Writer, assignment: Assignment, datab
     writer.report = statusOf(assignment, incarnation, { state: "NeedsConsumer" })
     return undefined
   }
-  return { epoch: stream.epoch, incarnation, lane, connection: database.session, rollbacks: state.head.rollbacks }
+  const missed = lostPosition(world, durable, state)
+  if (missed !== undefined) {
+    writer.report = statusOf(assignment, incarnation, { state: "NeedsConsumer", missed })
+    return undefined
+  }
+  return {
+    epoch: stream.epoch,
+    incarnation,
+    lane,
+    deliveredBefore: durable.delivered,
+    connection: database.session,
+    rollbacks: state.head.rollbacks
+  }
 }
 
 interface Connected {
@@ -223,23 +259,29 @@ export const ack = (world: World, writer: Writer, lost: boolean) => {
   throw new Violation("AckedUncovered", `message ${settled.id} was acked without an outcome in lane ${lane}`)
 }
 
-/** Lowest message behind the durable's position that is not covered and not pending either: nobody would deliver it again. */
-const holeOf = (world: World, writer: Writer, state: LaneState): number | null => {
+/** Looks for the lowest message at or below the ack floor without an outcome, and settles the lane up to there. */
+const audit = (world: World, writer: Writer, { database, session, state }: Connected): number | null => {
   const durable = world.stream.durables.get(writer.assignment!.durable)
   if (!durable || !world.rules.has("Audit")) return null
+  const covered = new Set(state.records.filter((record) => !record.setAside).flatMap(sequencesOf))
+  const from = Math.max(state.head.startSeq, state.head.prunedTo, state.settledTo + 1)
+  const floor = ackFloor(durable)
   for (const message of world.stream.messages.values()) {
-    if (message.seq > durable.delivered) break
-    if (durable.pending.has(message.seq)) continue
+    if (message.seq < from || message.seq > floor) continue
+    if (message.seq > session.deliveredBefore && covered.has(message.seq)) continue
     const coverage = coverageOf(world.rules, state, message)
-    if (coverage === "Open" || coverage === "Reused") return message.seq
+    if (coverage !== "Open" && coverage !== "Reused") continue
+    settle(database, session.lane, message.seq - 1)
+    return message.seq
   }
+  settle(database, session.lane, floor)
   return null
 }
 
 /** Lowest sequence without an outcome. Times are not known here, so a number that was used again counts as covered. */
-const lowestUncovered = ({ head, records }: LaneState, lastSeq: number): number => {
+const lowestUncovered = ({ head, records, settledTo }: LaneState, lastSeq: number): number => {
   const covered = new Set(records.filter((record) => !record.setAside).flatMap(sequencesOf))
-  let seq = Math.max(head.startSeq, head.prunedTo)
+  let seq = Math.max(head.startSeq, head.prunedTo, settledTo + 1)
   while (covered.has(seq)) seq++
   return Math.min(seq, lastSeq + 1)
 }
@@ -251,7 +293,7 @@ export const report = (world: World, writer: Writer) => {
   const { state, session } = connection
   writer.report = statusOf(writer.assignment!, session.incarnation, {
     lowestUncovered: lowestUncovered(state, world.stream.last),
-    hole: holeOf(world, writer, state)
+    missed: audit(world, writer, connection)
   })
 }
 
@@ -264,5 +306,6 @@ export const compactLane = (world: World, writer: Writer) => {
 export const pruneLane = (world: World, writer: Writer) => {
   const connection = connected(world, writer)
   if (!connection || !world.stream.durables.has(writer.assignment!.durable)) return
+  audit(world, writer, connection)
   prune(connection.database, connection.session.lane, world.stream.first)
 }

@@ -2,13 +2,15 @@ import type { Batch, TableRows } from "../batch.ts"
 import type { Table } from "../tables/table.ts"
 import { type Shape, shapeStatement } from "./catalog.ts"
 import { makeBatchEncoder } from "./copy.ts"
-import { deadLetterRows, deadLettersOf, droppedOf } from "./deadletter.ts"
+import { type DeadLetterRules, deadLetterRows, deadLettersOf, droppedOf } from "./deadletter.ts"
 import { type Entry, recordsOf } from "./ledger.ts"
 import { deadLetterTable } from "./schema.ts"
 import {
   copyStatement,
   ledgerStatement,
   lockStatement,
+  removalStatement,
+  setDurability,
   setTimeouts,
   stageStatements,
   type Timeouts
@@ -23,6 +25,7 @@ export interface Target {
   /** Parallel to `tables`. */
   readonly shapes: ReadonlyArray<Shape>
   readonly timeouts: Timeouts
+  readonly deadLetters: DeadLetterRules
   /** Number of this writer in the ledger, for people. */
   readonly writer: number
 }
@@ -30,7 +33,7 @@ export interface Target {
 /** One statement of a batch's transaction, with its part in it. */
 export interface Step {
   readonly sql: string
-  readonly part: "Settings" | "Lock" | "Shape" | "Stage" | "Copy" | "Merge" | "DeadLetters" | "Ledger"
+  readonly part: "Settings" | "Lock" | "Shape" | "Stage" | "Copy" | "Merge" | "DeadLetters" | "Remove" | "Ledger"
   /** Index of the target table. */
   readonly table?: number
   /** Data of a COPY. */
@@ -74,23 +77,19 @@ export const slices = (rows: TableRows, chosen: ReadonlyArray<number>): Readonly
 
 const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((total, n) => total + n, 0)
 
-/**
- * The statements that write the chosen deliveries.
- *
- * @param chosen indices, each sequence once
- * @param staged tables whose rows may meet rows with the same key
- * @param rollbacks the lane's `rollbacks` under which coverage was read
- */
-export const planBatch = (
+/** The statements that store the rows, behind the transaction's settings, and how many rows go through a stage. */
+export const planRows = (
   target: Target,
-  lane: { readonly id: number; readonly stream: string; readonly rollbacks: number },
   batch: Batch,
   chosen: ReadonlyArray<number>,
   staged: ReadonlySet<number>
-): BatchPlan => {
+): { readonly steps: Array<Step>; readonly stagedRows: number } => {
   const { schema, tables } = target
   const withRows = chosen.filter((index) => batch.outcomes[index]!._tag === "Rows")
-  const steps: Array<Step> = [{ sql: setTimeouts(target.timeouts), part: "Settings" }]
+  const steps: Array<Step> = [
+    { sql: setTimeouts(target.timeouts), part: "Settings" },
+    { sql: setDurability, part: "Settings" }
+  ]
   let stagedRows = 0
   for (const [i, table] of tables.entries()) {
     const rows = batch.tables[i]!
@@ -112,13 +111,34 @@ export const planBatch = (
       { sql: stage.merge, part: "Merge", table: i }
     )
   }
+  return { steps, stagedRows }
+}
+
+/**
+ * The statements that write the chosen deliveries.
+ *
+ * @param chosen indices, each sequence once
+ * @param staged tables whose rows may meet rows with the same key
+ * @param rollbacks the lane's `rollbacks` under which coverage was read
+ * @param removed ids of dead letters that go with the commit
+ */
+export const planBatch = (
+  target: Target,
+  lane: { readonly id: number; readonly stream: string; readonly rollbacks: number },
+  batch: Batch,
+  chosen: ReadonlyArray<number>,
+  staged: ReadonlySet<number>,
+  removed: ReadonlyArray<number> = []
+): BatchPlan => {
+  const { schema } = target
+  const { steps, stagedRows } = planRows(target, batch, chosen, staged)
 
   const deadLetters = makeBatchEncoder([deadLetterTable])
   deadLetters.beginMessage()
   for (const index of chosen) {
     const outcome = batch.outcomes[index]!
     if (deadLettersOf(outcome).length === 0) continue
-    for (const row of deadLetterRows(lane.id, lane.stream, batch.deliveries[index]!, outcome))
+    for (const row of deadLetterRows(lane.id, lane.stream, batch.deliveries[index]!, outcome, target.deadLetters))
       deadLetters.sink.row(0, row)
   }
   if (deadLetters.byteLength() > 0) {
@@ -134,6 +154,7 @@ export const planBatch = (
     return { seq, timeNanos, kind: outcome._tag, rows, deadLetters, dropped: droppedOf(outcome).length }
   })
   const records = recordsOf(entries)
+  if (removed.length > 0) steps.push({ sql: removalStatement(schema, removed), part: "Remove" })
   steps.push({ sql: ledgerStatement(schema, lane.id, lane.rollbacks, records, target.writer), part: "Ledger" })
   return {
     steps,

@@ -8,15 +8,26 @@ import { literal, qualified } from "./sql.ts"
 
 /** What the database's catalogs say: the server, and the tables as they are. */
 
+export interface Timescale {
+  readonly version: string
+  /** As the setting `timescaledb.license` names it: `apache`, or `timescale` for the community edition. */
+  readonly edition: string
+  /** Of its functions. */
+  readonly schema: string
+}
+
+/** E.g. `2.19.3 (apache)`. */
+export const timescaleText = ({ version, edition }: Timescale): string => `${version} (${edition})`
+
 export interface ServerFacts {
-  /** E.g. `PostgreSQL 18.4, TimescaleDB 2.19.3`. */
+  /** E.g. `PostgreSQL 18.4, TimescaleDB 2.19.3 (apache)`. */
   readonly product: string
   /** System identifier: another one is another database, wherever the name leads. */
   readonly database: string
   /** Grows with every promotion and point-in-time recovery. */
   readonly timeline: number
-  /** Schema of TimescaleDB's functions; null without the extension. */
-  readonly timescaleSchema: string | null
+  /** Null without the extension. */
+  readonly timescale: Timescale | null
   readonly hasGist: boolean
   readonly hasLz4: boolean
 }
@@ -29,6 +40,7 @@ SELECT current_setting('server_version') AS version,
   current_setting('client_encoding') AS encoding,
   (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
   (SELECT nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'timescaledb') AS timescale_schema,
+  coalesce(current_setting('timescaledb.license', true), 'unknown') AS timescale_edition,
   EXISTS (SELECT FROM pg_extension WHERE extname = 'btree_gist') AS has_gist,
   (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') AS has_lz4`
 
@@ -52,11 +64,15 @@ export const readServer = (session: Session): Effect.Effect<ServerFacts, Postgre
       })
     }
     const version = /^[\d.]+\w*/.exec(row.version)?.[0] ?? row.version
+    const timescale: Timescale | null =
+      row.timescale === null
+        ? null
+        : { version: row.timescale, edition: row.timescale_edition, schema: row.timescale_schema }
     return {
-      product: `PostgreSQL ${version}${row.timescale === null ? "" : `, TimescaleDB ${row.timescale}`}`,
+      product: `PostgreSQL ${version}${timescale ? `, TimescaleDB ${timescaleText(timescale)}` : ""}`,
       database: row.database,
       timeline: Number(row.timeline),
-      timescaleSchema: row.timescale_schema,
+      timescale,
       hasGist: row.has_gist,
       hasLz4: row.has_lz4 ?? false
     }
@@ -99,7 +115,8 @@ export const shapeStatement = (table: Table, schema: string, { hash }: Shape): s
   `SELECT 1 / (${columnsHash} = ${hash})::int FROM pg_attribute ` +
   `WHERE attrelid = ${literal(qualified(table.schema ?? schema, table.name))}::regclass AND attnum > 0`
 
-interface Name {
+/** Full name of a table. */
+export interface Name {
   readonly schema: string
   readonly name: string
 }
@@ -107,7 +124,7 @@ interface Name {
 const keyOf = ({ schema, name }: Name) => JSON.stringify([schema, name])
 
 /** Which of the tables exist, and how they look. */
-const readTables = (
+export const readTables = (
   session: Session,
   names: ReadonlyArray<Name>
 ): Effect.Effect<(name: Name) => (FoundTable & Shape) | undefined, PostgresFailure> =>

@@ -20,8 +20,16 @@ const breaks = (error: unknown): boolean =>
     ? reactionTo({ sqlstate: error.sqlstate, constraint: error.constraint, ledger: false })._tag === "Unreachable"
     : error instanceof DatabaseUnavailable && error.reason === "TargetUnreachable"
 
-/** A slot whose connection closes with the scope. */
-export const makeSlot = (options: PostgresOptions, settings: ConnectOptions): Effect.Effect<Slot, never, Scope.Scope> =>
+/**
+ * A slot whose connection closes with the scope.
+ *
+ * @param onConnected told of each connection that is made
+ */
+export const makeSlot = (
+  options: PostgresOptions,
+  settings: ConnectOptions,
+  onConnected: () => void = () => undefined
+): Effect.Effect<Slot, never, Scope.Scope> =>
   Effect.gen(function* () {
     const turn = yield* Semaphore.make(1)
     /** Uses that have begun, waiting ones included. */
@@ -47,6 +55,7 @@ export const makeSlot = (options: PostgresOptions, settings: ConnectOptions): Ef
         Effect.onError(() => Scope.close(scope, Exit.void))
       )
       if (!lost) open = { session, scope }
+      onConnected()
       return session
     })
 

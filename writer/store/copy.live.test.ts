@@ -106,6 +106,11 @@ const kinds: ReadonlyArray<Kind> = [
       `{${list.map((s: string | null) => (s === null ? "NULL" : `"${s.replaceAll(/["\\]/g, "\\$&")}"`)).join(",")}}`
   },
   {
+    column: { name: "int4s", type: "int4[]" },
+    values: fc.array(fc.option(fc.integer()), { maxLength: 4 }),
+    written: (list) => `{${list.map((n: number | null) => n ?? "NULL").join(",")}}`
+  },
+  {
     column: { name: "int8s", type: "int8[]" },
     values: fc.array(fc.option(int8), { maxLength: 4 }),
     written: (list) => `{${list.map((n: number | bigint | null) => n ?? "NULL").join(",")}}`
@@ -147,6 +152,7 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("bi
           tables: [everyType],
           shapes: [{ hash: "0" }],
           timeouts: { statementTimeoutMillis: 1, lockTimeoutMillis: 1 },
+          deadLetters: { redactHeaders: [], payload: "Keep" },
           writer: 1
         },
         { id: 1, stream: "S", rollbacks: 0 },

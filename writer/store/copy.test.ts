@@ -59,6 +59,27 @@ describe("a batch", () => {
     assert.deepEqual(encoder.take()[0]!.ends, [])
   })
 
+  it("writes a later batch into the memory of one that is done with", () => {
+    const encoder = makeBatchEncoder([numbers])
+    const batchOf = (n: number, rows: number) => {
+      for (let i = 0; i < rows; i++) {
+        encoder.beginMessage()
+        encoder.sink.row(0, [n])
+        encoder.endMessage()
+      }
+      return encoder.take()
+    }
+    const first = batchOf(1, 1)
+    const second = batchOf(2, 1)
+    const secondBytes = [...second[0]!.bytes]
+    encoder.reuse(first)
+    batchOf(3, 1)
+    const fourth = batchOf(4, 2)
+    assert.strictEqual(fourth[0]!.bytes.buffer, first[0]!.bytes.buffer)
+    assert.deepEqual([...second[0]!.bytes], secondBytes)
+    assert.deepEqual(fourth[0]!.ends, [10, 20])
+  })
+
   it("joins neighbours and leaves out what is not chosen", () => {
     const encoder = makeBatchEncoder([numbers])
     for (const n of [0, 1, 2, 3, 4]) {
@@ -128,6 +149,7 @@ describe("a value that has not the form of its column", () => {
     ["macaddr", "08:00:2b:01:02", "08:00:2b:01:02:03:04", "xx:00:2b:01:02:03"],
     ["bytea", "text", [1, 2]],
     ["text[]", "text", ["a", 1]],
+    ["int4[]", [1.5], [2 ** 31], 1],
     ["int8[]", [1.5], 1]
   ]
   for (const [type, ...values] of wrong) {

@@ -1,5 +1,6 @@
 import type { TableRows } from "../batch.ts"
 import type { RowSink } from "../processors/processor.ts"
+import { Ascii } from "../tables/ascii.ts"
 import type { Column, JsonValue, Row, Table, Value } from "../tables/table.ts"
 import { Tuples } from "./tuples.ts"
 
@@ -19,20 +20,24 @@ export interface BatchEncoder {
   readonly byteLength: () => number
   /** The batch, parallel to the tables; the encoder is empty afterwards. */
   readonly take: () => ReadonlyArray<TableRows>
+  /** A batch that was taken is done with: its memory becomes that of a later one, so that there is none to be collected. */
+  readonly reuse: (batch: ReadonlyArray<TableRows>) => void
 }
 
 /** What the form of a value depends on: the column's type, and for text whether it holds a JSON document. */
 type Form = Column["type"] | "json"
 
 const textOid = 25
+const int4Oid = 23
 const int8Oid = 20
 
 /** Appends a value that is not null; false when it has not the form of its column. */
 const append = (tuples: Tuples, form: Form, value: Exclude<Value, null>): boolean => {
   switch (form) {
     case "text":
-      if (typeof value !== "string") return false
-      tuples.text(value)
+      if (typeof value === "string") tuples.text(value)
+      else if (value instanceof Ascii) tuples.ascii(value)
+      else return false
       return true
     case "float8":
       if (typeof value !== "number") return false
@@ -75,6 +80,11 @@ const append = (tuples: Tuples, form: Form, value: Exclude<Value, null>): boolea
         Array.isArray(value) &&
         tuples.array(value as ReadonlyArray<string | null>, textOid, (element) => append(tuples, "text", element))
       )
+    case "int4[]":
+      return (
+        Array.isArray(value) &&
+        tuples.array(value as ReadonlyArray<number | null>, int4Oid, (element) => append(tuples, "int4", element))
+      )
     case "int8[]":
       return (
         Array.isArray(value) &&
@@ -91,6 +101,7 @@ class TableEncoder {
   #messageStart = 0
   #ends: Array<number> = []
   #counts: Array<number> = []
+  #spare: ArrayBuffer | undefined
 
   constructor(table: Table) {
     this.#columns = table.columns.map((column) => column.name)
@@ -134,10 +145,15 @@ class TableEncoder {
   take(): TableRows {
     const rows = { bytes: this.#tuples.bytes(), ends: this.#ends, counts: this.#counts }
     // The next batch is probably as large as this one.
-    this.#tuples = new Tuples(Math.max(smallestBuffer, rows.bytes.length))
+    this.#tuples = new Tuples(this.#spare ?? Math.max(smallestBuffer, rows.bytes.length))
+    this.#spare = undefined
     this.#ends = []
     this.#counts = []
     return rows
+  }
+
+  reuse({ bytes }: TableRows): void {
+    this.#spare = bytes.buffer as ArrayBuffer
   }
 }
 
@@ -169,6 +185,9 @@ export const makeBatchEncoder = (tables: ReadonlyArray<Table>): BatchEncoder => 
       return fault
     },
     byteLength: () => encoders.reduce((sum, encoder) => sum + encoder.length, 0),
-    take: () => encoders.map((encoder) => encoder.take())
+    take: () => encoders.map((encoder) => encoder.take()),
+    reuse: (batch) => {
+      for (const [i, rows] of batch.entries()) encoders[i]!.reuse(rows)
+    }
   }
 }

@@ -3,8 +3,8 @@ import type { PostgresFailure, Session } from "../../platform/postgres.ts"
 import { limited, transaction } from "./connection.ts"
 import { DatabaseMisconfigured } from "./errors.ts"
 import {
-  blockSize,
   coverageOf,
+  coverageWindow,
   type Head,
   type Identity,
   parseMultirange,
@@ -154,15 +154,8 @@ export const resolveCoverage = (
     }
   })
 
-/** Sequences looked through at once: bounded, because the union of a whole lane of lone sequences takes seconds. */
-const windowSize = 16 * blockSize
-
 const searchStart = (schema: string) => `\
-SELECT greatest(start_seq, pruned_to, settled_to + 1) AS start, rollbacks FROM ${qualified(schema, laneTable)} WHERE id = $1`
-
-/** Only under the same `rollbacks`: otherwise records below may have been set aside meanwhile. */
-const settle = (schema: string) =>
-  `UPDATE ${qualified(schema, laneTable)} SET settled_to = greatest(settled_to, $2) WHERE id = $1 AND rollbacks = $3`
+SELECT greatest(start_seq, pruned_to, settled_to + 1) AS start FROM ${qualified(schema, laneTable)} WHERE id = $1`
 
 const firstGap = (schema: string) => `\
 SELECT min(lower(gap)) AS gap FROM (
@@ -171,10 +164,7 @@ SELECT min(lower(gap)) AS gap FROM (
   WHERE lane = $1 AND set_aside_at IS NULL AND seqs && int8range($2, $3) AND run && int8range($2, $3)
 ) gaps`
 
-/**
- * The lowest sequence without an outcome, `lastSequence + 1` when there is none up to there. After a long search the lane's row
- * notes how far it came, for the next one.
- */
+/** The lowest sequence without an outcome above what the audit has settled, `lastSequence + 1` when there is none up to there. */
 export const lowestUncovered = (
   session: Session,
   schema: string,
@@ -188,10 +178,9 @@ export const lowestUncovered = (
     const [head] = yield* query(searchStart(schema), [lane])
     const start = Number(head?.start ?? 1)
     let lowest = end
-    for (let from = start; from < lowest; from += windowSize) {
-      const [row] = yield* query(firstGap(schema), [lane, from, Math.min(from + windowSize, end)])
+    for (let from = start; from < lowest; from += coverageWindow) {
+      const [row] = yield* query(firstGap(schema), [lane, from, Math.min(from + coverageWindow, end)])
       if (row.gap !== null) lowest = Number(row.gap)
     }
-    if (lowest - start > windowSize) yield* query(settle(schema), [lane, lowest - 1, head.rollbacks])
     return lowest
   })

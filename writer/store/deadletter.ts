@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import type { Delivery } from "../batch.ts"
 import { storable } from "../decode/text.ts"
 import type { ElementFault, Outcome } from "../processors/processor.ts"
@@ -20,10 +21,37 @@ export const droppedOf = (outcome: Outcome): ReadonlyArray<{ readonly reason: st
   return outcome.dropped ?? (outcome._tag === "Dropped" ? [outcome] : [])
 }
 
-const headersOf = (delivery: Delivery): JsonObject | null => {
+/** What is kept of a message that became a dead letter. */
+export interface DeadLetterRules {
+  /** Names of headers whose values are not kept, compared without case. */
+  readonly redactHeaders: ReadonlyArray<string>
+  /** `Redact`: size and hash instead of the payload, and nothing that may quote it. */
+  readonly payload: "Keep" | "Redact"
+}
+
+export const keepEverything: DeadLetterRules = { redactHeaders: [], payload: "Keep" }
+
+const redacted = ["[redacted]"]
+
+const headersOf = (delivery: Delivery, redactHeaders: ReadonlyArray<string>): JsonObject | null => {
   const headers = delivery.headers()
   if (headers === undefined) return null
-  return Object.fromEntries(Object.entries(headers).map(([name, values]) => [storable(name), values.map(storable)]))
+  const secret = new Set(redactHeaders.map((name) => name.toLowerCase()))
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, values]) => [
+      storable(name),
+      secret.has(name.toLowerCase()) ? redacted : values.map(storable)
+    ])
+  )
+}
+
+/** What is said about a message: details quote the values that they are about. */
+const detailOf = (delivery: Delivery, outcome: Outcome, payload: DeadLetterRules["payload"]): string | null => {
+  if (payload === "Redact") {
+    const hash = createHash("sha256").update(delivery.data).digest("hex")
+    return `the payload of ${delivery.data.length} bytes was not kept; its SHA-256 is ${hash}`
+  }
+  return outcome._tag === "DeadLetter" && outcome.detail !== undefined ? storable(outcome.detail) : null
 }
 
 /**
@@ -34,9 +62,10 @@ export const deadLetterRows = (
   lane: number,
   stream: string,
   delivery: Delivery,
-  outcome: Outcome
+  outcome: Outcome,
+  rules: DeadLetterRules
 ): ReadonlyArray<Row> => {
-  const detail = outcome._tag === "DeadLetter" && outcome.detail !== undefined ? storable(outcome.detail) : null
+  const detail = detailOf(delivery, outcome, rules.payload)
   return deadLettersOf(outcome).map(({ index, reason }, i): ReadonlyArray<Value> => [
     lane,
     storable(stream),
@@ -48,7 +77,7 @@ export const deadLetterRows = (
     storable(reason),
     detail,
     reason.startsWith(refusal) ? reason.slice(refusal.length) : null,
-    i === 0 ? headersOf(delivery) : null,
-    i === 0 ? delivery.data : null
+    i === 0 ? headersOf(delivery, rules.redactHeaders) : null,
+    i === 0 && rules.payload === "Keep" ? delivery.data : null
   ])
 }

@@ -180,7 +180,7 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
     })
   )
 
-  it.effect("looks for it from where the last search came to, unless the store was rolled back", () =>
+  it.effect("looks for it above what is settled, unless the store was rolled back", () =>
     Effect.gen(function* () {
       const { session, store } = yield* testStore([events])
       const lane = yield* store.open(openRequest())
@@ -191,17 +191,49 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("a 
          FROM generate_series(0::int8, 39) block`,
         [lane.id]
       )
-      const settledTo = Effect.map(
-        session.query("SELECT settled_to::int FROM eventstream_lane"),
-        ([row]) => row.settled_to
-      )
+      const settled = Effect.map(store.audit.settled(lane), ({ to, next }) => [to, next])
       assert.equal(yield* store.lowestUncovered(lane, covered + 5), covered)
-      assert.equal(yield* settledTo, covered - 1)
-      assert.equal(yield* store.lowestUncovered(lane, covered + 5), covered)
+      yield* store.audit.settle(lane, yield* store.audit.settled(lane), covered + 2, "[]", undefined)
+      assert.deepEqual(yield* settled, [covered + 2, covered + 3])
+      assert.equal(yield* store.lowestUncovered(lane, covered + 5), covered + 3)
       yield* coverage(store, lane, [message(7)]) // newer than the record of its number
-      assert.equal(yield* settledTo, 6)
+      assert.deepEqual(yield* settled, [6, 7])
       assert.equal(yield* store.lowestUncovered(lane, covered + 5), 7)
     })
+  )
+
+  it.effect(
+    "counts what lacks an outcome as lost once, whichever writer notices, and what was set aside not at all",
+    () =>
+      Effect.gen(function* () {
+        const { store } = yield* testStore([events])
+        const lane = yield* store.open(openRequest())
+        yield* write(
+          store,
+          lane,
+          [1, 2, 5].map((seq) => message(seq))
+        )
+        assert.deepEqual(yield* store.audit.gap(lane, 1, 9), { lowest: 3, highest: 9 })
+        assert.isNull(yield* store.audit.gap(lane, 1, 2))
+        assert.deepEqual([yield* store.audit.reaches(lane, 5), yield* store.audit.reaches(lane, 6)], [true, false])
+        assert.equal(yield* store.audit.newestTime(lane), timeOf(5))
+        yield* coverage(store, lane, [message(5, timeOf(100))])
+        const before = yield* store.audit.settled(lane)
+        const loss = () => store.audit.settle(lane, before, 7, "[]", before.next)
+        assert.deepEqual(yield* loss(), { messages: 4, sequences: "{[3,5),[6,8)}" })
+        assert.deepEqual(yield* loss(), { messages: 0, sequences: "{}" })
+        assert.equal(yield* store.audit.lost(lane), 4)
+        const identity = (seq: number, at = seq) => ({ seq, timeNanos: timeOf(at) })
+        const asked = [identity(1), identity(3), identity(5), identity(5, 100)]
+        const uncovered = yield* store.audit.uncovered(lane, asked)
+        assert.deepEqual(
+          uncovered.map(({ seq, timeNanos }) => [seq, timeNanos]),
+          [
+            [3, timeOf(3)],
+            [5, timeOf(100)]
+          ]
+        )
+      })
   )
 
   it.effect("is covered the same before and after compaction, while others write", () =>

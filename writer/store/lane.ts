@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { PostgresFailure, Session } from "../../platform/postgres.ts"
 import { transaction } from "./connection.ts"
 import { DatabaseMisconfigured, LaneMissing } from "./errors.ts"
-import type { ServerFacts } from "./catalog.ts"
+import { type ServerFacts, timescaleText } from "./catalog.ts"
 import { laneTable, schemaVersion } from "./schema.ts"
 import { qualified } from "./sql.ts"
 import { setTimeouts, type Timeouts } from "./statements.ts"
@@ -90,8 +90,10 @@ export const openLane = (
             stream,
             isNew: false,
             database: server.database,
+            timeline: server.timeline,
             databaseChanged,
-            server: server.product
+            server: server.product,
+            timescale: server.timescale && timescaleText(server.timescale)
           },
           rollbacks: stored.rollbacks
         }
@@ -115,8 +117,10 @@ export const openLane = (
           stream,
           isNew: true,
           database: server.database,
+          timeline: server.timeline,
           databaseChanged: false,
-          server: server.product
+          server: server.product,
+          timescale: server.timescale && timescaleText(server.timescale)
         },
         rollbacks: 0
       }

@@ -1,15 +1,19 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Queue } from "effect"
 import type { HostMap } from "../../platform/hosts.ts"
 import type { PostgresOptions } from "../../platform/postgres-settings.ts"
 import type { Table } from "../tables/table.ts"
+import { makeLedgerAudit } from "./audit.ts"
 import { readServer } from "./catalog.ts"
 import { compact } from "./compaction.ts"
 import { limited, makeSlot } from "./connection.ts"
 import { lowestUncovered, readCoverage, resolveCoverage } from "./coverage.ts"
+import { type DeadLetterRules, keepEverything } from "./deadletter.ts"
+import { makeDeadLetterStore } from "./dead-letter-store.ts"
 import { LedgerConflict } from "./errors.ts"
 import { translated } from "./failure.ts"
 import { openLane } from "./lane.ts"
 import { distinct } from "./ledger.ts"
+import { makeReplayStore } from "./replay-store.ts"
 import { laneTable, ledgerTable } from "./schema.ts"
 import { qualified } from "./sql.ts"
 import type { Timeouts } from "./statements.ts"
@@ -24,6 +28,8 @@ export interface StoreOptions {
   readonly tables: ReadonlyArray<Table>
   readonly eventStream: { readonly namespace: string; readonly name: string }
   readonly hosts: HostMap
+  /** Unset: everything is kept. */
+  readonly deadLetters?: DeadLetterRules
 }
 
 /** How long beyond statement_timeout the client waits for an answer before it gives the connection up. */
@@ -42,7 +48,14 @@ FROM ${qualified(schema, laneTable)} head LEFT JOIN ${qualified(schema, ledgerTa
 WHERE head.id = $1 GROUP BY head.id`
 
 /** The store over PostgreSQL: one connection for batches, one for what must not wait for them. */
-export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: StoreOptions): Layer.Layer<Store> =>
+export const storeLayer = ({
+  postgres,
+  schema,
+  tables,
+  eventStream,
+  hosts,
+  deadLetters = keepEverything
+}: StoreOptions): Layer.Layer<Store> =>
   Layer.effect(
     Store,
     Effect.gen(function* () {
@@ -53,9 +66,14 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
         hosts,
         requestTimeoutMillis: statementTimeoutMillis + answerSlackMillis
       }
-      const batches = yield* makeSlot(postgres, settings)
+      const connects = yield* Queue.sliding<void>(1)
+      let connected = false
+      const batches = yield* makeSlot(postgres, settings, () => {
+        if (connected) Queue.offerUnsafe(connects, undefined)
+        connected = true
+      })
       const upkeep = yield* makeSlot(postgres, settings)
-      const writer = makeBatchWriter({ schema, tables, timeouts, writer: process.pid }, batches, upkeep)
+      const writer = makeBatchWriter({ schema, tables, timeouts, deadLetters, writer: process.pid }, batches, upkeep)
       /** By lane: its `rollbacks` when coverage was last read. A commit under another number is refused. */
       const rollbacks = new Map<number, number>()
 
@@ -73,6 +91,8 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             )
           ),
 
+        verify: translated(batches.use(writer.verify)),
+
         covered: (lane, deliveries) =>
           deliveries.length === 0
             ? Effect.succeed([])
@@ -85,7 +105,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
                 })
               ),
 
-        write: (lane, batch, selected) =>
+        write: (lane, batch, selected, removed) =>
           Effect.gen(function* () {
             const chosen = distinct(batch.deliveries, selected)
             if (chosen.length === 0) return nothing
@@ -99,7 +119,7 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             })
             // Once the stream has used numbers twice, what was set aside counts too, and the ledger's own check is not of it.
             const known = rollbacks.get(lane.id) === 0 ? 0 : yield* requireOpen
-            return yield* writer.write(lane, known, batch, chosen).pipe(
+            return yield* writer.write(lane, known, batch, chosen, removed).pipe(
               Effect.tapError((error) =>
                 // The row with the same key may be this very message's, of a commit whose answer was lost.
                 error._tag === "RowRefused" && sameKey.includes(error.sqlstate) ? requireOpen : Effect.void
@@ -107,11 +127,23 @@ export const storeLayer = ({ postgres, schema, tables, eventStream, hosts }: Sto
             )
           }),
 
+        accepts: writer.accepts,
+
         lowestUncovered: (lane, lastSequence) =>
           translated(upkeep.use((session) => lowestUncovered(session, schema, timeouts, lane.id, lastSequence))),
 
         compact: (lane, stream) =>
           translated(upkeep.use((session) => compact(session, schema, timeouts, lane.id, stream))),
+
+        deadLetters: makeDeadLetterStore(upkeep, schema, timeouts, eventStream),
+
+        replays: makeReplayStore(upkeep, schema, timeouts, eventStream),
+
+        audit: makeLedgerAudit(schema, timeouts, (work) => translated(upkeep.use(work))),
+
+        reconnected: Queue.take(connects),
+
+        server: translated(upkeep.use((session) => readServer(limited(session, timeouts)))),
 
         connections: () => {
           const states = [batches.state(), upkeep.state()]

@@ -10,11 +10,14 @@ import type { Coverage } from "./store.ts"
 /** Sequences of one block share a record, so that compaction works block by block. */
 export const blockSize = 65_536
 
+/** Sequences looked through at once: bounded, because the union of a whole lane of lone sequences takes seconds. */
+export const coverageWindow = 16 * blockSize
+
 /**
  * What an EventStream writes to, as 16 hex digits. A lane goes on under another EventStream of the same name only while
  * these are the same; otherwise the stream is written anew.
  *
- * @param processor type of the processor
+ * @param processor type of the processor, with its output where it has a choice
  */
 export const targetFingerprint = (processor: string, schema: string, tables: ReadonlyArray<Table>): string =>
   createHash("sha256")
@@ -98,6 +101,9 @@ export const recordsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<LedgerRe
   }
   return records
 }
+
+/** A time (ns since 1970) that no message is newer than: the largest int8. */
+export const anyTime = 2n ** 63n - 1n
 
 /** The lane's row in `eventstream_lane`, as far as coverage depends on it. */
 export interface Head {

@@ -4,6 +4,7 @@ import { connectTo, Databases, postgresOptions } from "../../testing/store.ts"
 import type { Table } from "../tables/table.ts"
 import { DatabaseMisconfigured } from "./errors.ts"
 import { migrate, type MigrateOptions } from "./migrate.ts"
+import { storeTables } from "./schema.ts"
 
 const metrics: Table = {
   name: "metrics",
@@ -28,7 +29,7 @@ const optionsFor = (uri: string, overrides: Partial<MigrateOptions> = {}): Migra
   ...overrides
 })
 
-const made = ["eventstream_lane", "eventstream_ledger", "eventstream_dead_letter", "metrics"]
+const made = [...storeTables.map(({ name }) => name), "metrics"]
 
 layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("migrate", (it) => {
   const withDatabase = Effect.gen(function* () {

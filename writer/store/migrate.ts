@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { HostMap } from "../../platform/hosts.ts"
 import { connectPostgres, type Session } from "../../platform/postgres.ts"
 import type { PostgresOptions } from "../../platform/postgres-settings.ts"
+import type { ChunkPolicies } from "../config.ts"
 import { createHypertable, createTable } from "../tables/ddl.ts"
 import type { Table } from "../tables/table.ts"
 import { type Inspection, inspect, readServer, requireFit, type ServerFacts } from "./catalog.ts"
@@ -11,6 +12,7 @@ import { translated } from "./failure.ts"
 import { storeTables } from "./schema.ts"
 import { ident } from "./sql.ts"
 import { setTimeouts, type Timeouts } from "./statements.ts"
+import { type AppliedPolicies, applyPolicies } from "./timescale.ts"
 
 export interface MigrateOptions {
   readonly postgres: PostgresOptions & Timeouts
@@ -19,6 +21,8 @@ export interface MigrateOptions {
   /** The processor's tables. */
   readonly tables: ReadonlyArray<Table>
   readonly ddl: "None" | "CreateIfMissing"
+  /** What becomes of old chunks. Unset: what is set up in the database is left as it is. */
+  readonly chunkPolicies?: ChunkPolicies
   readonly hosts: HostMap
 }
 
@@ -28,6 +32,7 @@ export interface Migrated {
   readonly server: string
   readonly tables: ReadonlyArray<string>
   readonly hypertables: ReadonlyArray<string>
+  readonly policies: AppliedPolicies
 }
 
 /** Statements that may not be permitted, each with what to do then. */
@@ -71,8 +76,8 @@ const create = (session: Session, options: MigrateOptions, server: ServerFacts, 
     const hypertables: Array<string> = []
     for (const table of inspection.absent) {
       for (const statement of createTable(table, schema)) yield* session.query(statement)
-      if (server.timescaleSchema === null) continue
-      const hypertable = createHypertable(table, schema, server.timescaleSchema)
+      if (server.timescale === null) continue
+      const hypertable = createHypertable(table, schema, server.timescale.schema)
       if (hypertable === undefined) continue
       yield* session.query(hypertable)
       hypertables.push(table.name)
@@ -84,13 +89,16 @@ const create = (session: Session, options: MigrateOptions, server: ServerFacts, 
     }
   })
 
+const nothing: Pick<Migrated, "tables" | "hypertables"> = { tables: [], hypertables: [] }
+const noPolicies: AppliedPolicies = { changed: [], missing: [] }
+
 /**
- * Makes the tables that are missing, in one transaction, and checks those that exist; with `ddl: None` it only checks. Runs
- * that happen at the same time wait for each other.
+ * Makes the tables that are missing, in one transaction, checks those that exist, and sees to the policies of hypertables; with
+ * `ddl: None` it only checks. Runs that happen at the same time wait for each other.
  */
 export const migrate = (options: MigrateOptions): Effect.Effect<Migrated, DatabaseError> =>
   Effect.gen(function* () {
-    const { postgres, schema, tables } = options
+    const { postgres, schema, tables, chunkPolicies } = options
     const session = yield* connectPostgres(
       postgres,
       {
@@ -102,9 +110,10 @@ export const migrate = (options: MigrateOptions): Effect.Effect<Migrated, Databa
     )
     const server = yield* readServer(limited(session, postgres))
     const before = yield* inspect(limited(session, postgres), schema, tables)
-    if (options.ddl === "None" || (before.absent.length === 0 && before.absentOfStore.length === 0)) {
-      yield* requireFit(schema, before)
-      return { server: server.product, tables: [], hypertables: [] }
+    const complete = before.absent.length === 0 && before.absentOfStore.length === 0
+    if (complete || options.ddl === "None") yield* requireFit(schema, before)
+    if (options.ddl === "None" || (complete && chunkPolicies === undefined)) {
+      return { server: server.product, ...nothing, policies: noPolicies }
     }
     const made = yield* transaction(
       session,
@@ -112,7 +121,15 @@ export const migrate = (options: MigrateOptions): Effect.Effect<Migrated, Databa
       Effect.gen(function* () {
         yield* session.query("SELECT pg_advisory_xact_lock(hashtextextended('eventstream migrate', 0))")
         // Another run may have made them while this one waited.
-        return yield* create(session, options, yield* readServer(session), yield* inspect(session, schema, tables))
+        const server = yield* readServer(session)
+        const made = complete
+          ? nothing
+          : yield* create(session, options, server, yield* inspect(session, schema, tables))
+        const policies =
+          chunkPolicies === undefined
+            ? noPolicies
+            : yield* applyPolicies(session, server, schema, tables, chunkPolicies)
+        return { ...made, policies }
       })
     )
     return { server: server.product, ...made }

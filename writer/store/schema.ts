@@ -8,6 +8,8 @@ export const schemaVersion = 1
 
 export const laneTable = "eventstream_lane"
 export const ledgerTable = "eventstream_ledger"
+export const replayTable = "eventstream_replay"
+export const lossTable = "eventstream_loss"
 
 /** Dead letters as the COPY of a batch writes them; `id` and `relayed_at` are filled otherwise. */
 export const deadLetterTable: Table = {
@@ -54,6 +56,7 @@ const laneColumns: Columns = {
   pruned_dropped: "int8 NOT NULL DEFAULT 0",
   pruned_committed_at: "timestamptz",
   settled_to: "int8 NOT NULL DEFAULT 0",
+  settled_filter: "text",
   compacted_to: "int8 NOT NULL DEFAULT 0",
   rollbacks: "int8 NOT NULL DEFAULT 0",
   database: "text NOT NULL",
@@ -76,6 +79,13 @@ const ledgerColumns: Columns = {
   set_aside_at: "timestamptz"
 }
 
+const lossColumns: Columns = {
+  lane: "int8 NOT NULL",
+  seqs: "int8multirange NOT NULL",
+  messages: "int8 NOT NULL",
+  noticed_at: "timestamptz NOT NULL DEFAULT now()"
+}
+
 const deadLetterColumns: Columns = {
   id: "int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
   ...Object.fromEntries(
@@ -83,6 +93,23 @@ const deadLetterColumns: Columns = {
   ),
   relayed_at: "timestamptz",
   created_at: "timestamptz NOT NULL DEFAULT now()"
+}
+
+const replayColumns: Columns = {
+  namespace: "text NOT NULL",
+  name: "text NOT NULL",
+  id: "text NOT NULL",
+  generation: "int4 NOT NULL",
+  parameters: "text NOT NULL",
+  end_seq: "int8",
+  cursor_lane: "int8 NOT NULL DEFAULT 0",
+  cursor_seq: "int8 NOT NULL DEFAULT 0",
+  read: "int8 NOT NULL DEFAULT 0",
+  written: "int8 NOT NULL DEFAULT 0",
+  failed: "int8 NOT NULL DEFAULT 0",
+  started_at: "timestamptz NOT NULL DEFAULT now()",
+  updated_at: "timestamptz NOT NULL DEFAULT now()",
+  finished_at: "timestamptz"
 }
 
 /** A table of the store: what must be there, and how to make it. */
@@ -133,16 +160,39 @@ export const storeTables: ReadonlyArray<StoreTable> = [
     ]
   },
   {
+    name: lossTable,
+    columns: Object.keys(lossColumns),
+    create: (schema) => [
+      createTable(schema, lossTable, lossColumns),
+      `CREATE INDEX ON ${qualified(schema, lossTable)} (lane)`,
+      comment(
+        schema,
+        lossTable,
+        "Stream sequences that never got an outcome: the stream had removed the messages before they were written, or the database lost what was acked."
+      )
+    ]
+  },
+  {
     name: deadLetterTable.name,
     columns: Object.keys(deadLetterColumns),
     create: (schema) => [
       createTable(schema, deadLetterTable.name, deadLetterColumns),
       `CREATE INDEX ON ${qualified(schema, deadLetterTable.name)} (lane, seq)`,
+      `CREATE INDEX ON ${qualified(schema, deadLetterTable.name)} (lane, created_at)`,
+      `CREATE INDEX ON ${qualified(schema, deadLetterTable.name)} (lane, id) WHERE relayed_at IS NULL`,
       comment(
         schema,
         deadLetterTable.name,
         "Messages, or elements of a message that is an array, that could not become rows. The payload is kept once per message."
       )
+    ]
+  },
+  {
+    name: replayTable,
+    columns: Object.keys(replayColumns),
+    create: (schema) => [
+      createTable(schema, replayTable, replayColumns, "PRIMARY KEY (namespace, name, id)"),
+      comment(schema, replayTable, "One row per replay of an EventStream, with how far it came.")
     ]
   }
 ]

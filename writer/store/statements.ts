@@ -1,6 +1,6 @@
 import type { Table } from "../tables/table.ts"
 import type { LedgerRecord, Ranges } from "./ledger.ts"
-import { laneTable, ledgerTable } from "./schema.ts"
+import { deadLetterTable, laneTable, ledgerTable } from "./schema.ts"
 import { ident, qualified } from "./sql.ts"
 
 /** SQL texts of a batch's transaction. They go out in one message, which takes no parameters: they hold names and integers only. */
@@ -24,6 +24,12 @@ export const setTimeouts = ({ statementTimeoutMillis, lockTimeoutMillis }: Timeo
   `set_config('idle_in_transaction_session_timeout', '${statementTimeoutMillis}', true), ` +
   `CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL ` +
   `THEN set_config('transaction_timeout', '${statementTimeoutMillis + transactionSlackMillis}', true) END`
+
+/**
+ * A message is acked once its transaction is committed, which must be on disk then, whatever the role or the database is set to.
+ * Source: PostgreSQL, `synchronous_commit`.
+ */
+export const setDurability = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
 
 const names = (columns: ReadonlyArray<string>) => columns.map(ident).join(", ")
 const columnNames = (table: Table) => names(table.columns.map((column) => column.name))
@@ -143,3 +149,13 @@ recorded AS (INSERT INTO ${qualified(schema, ledgerTable)} (lane, seqs, t_lo, t_
   ON CONFLICT DO NOTHING RETURNING 1)
 SELECT 1 / (count(*) = ${records.length})::int FROM recorded`
 }
+
+/**
+ * Deletes dead letters, or fails with 22012 (division by zero) when one of them is gone: somebody else has replayed or removed
+ * it meanwhile.
+ *
+ * @param ids not empty, each once
+ */
+export const removalStatement = (schema: string, ids: ReadonlyArray<number>): string => `\
+WITH gone AS (DELETE FROM ${qualified(schema, deadLetterTable.name)} WHERE id IN (${ids.join(", ")}) RETURNING 1)
+SELECT 1 / (count(*) = ${ids.length})::int FROM gone`

@@ -76,6 +76,18 @@ layer(Databases.layer, { excludeTestServices: true, timeout: "60 seconds" })("st
     })
   )
 
+  it.effect("rows are on disk before they count as written, also where the database is set to be quicker", () =>
+    Effect.gen(function* () {
+      const { session, store, uri } = yield* testStore([events])
+      yield* session.query(`ALTER DATABASE ${new URL(uri).pathname.slice(1)} SET synchronous_commit = off`)
+      yield* session.query("ALTER TABLE events ADD durability text DEFAULT current_setting('synchronous_commit')")
+      const lane = yield* store.open(openRequest())
+      const batch = batchOfSequences(1)
+      yield* store.write(lane, batch, all(batch))
+      assert.deepEqual(yield* session.query("SELECT durability FROM events"), [{ durability: "on" }])
+    })
+  )
+
   it.effect("a refused row leaves nothing of its batch, in any table", () =>
     Effect.gen(function* () {
       const { session, store } = yield* testStore([events, others])

@@ -1,6 +1,9 @@
 import { Context, type Effect } from "effect"
 import type { Batch, Delivery } from "../batch.ts"
+import type { DeadLetterStore } from "./dead-letter-store.ts"
+import type { LedgerAudit } from "./audit.ts"
 import type { DatabaseError, LaneMissing, LedgerConflict, RowRefused } from "./errors.ts"
+import type { ReplayStore } from "./replay-store.ts"
 
 /** Who writes, and where the stream's first message for it is: what a lane is found or made by. */
 export interface OpenRequest {
@@ -29,10 +32,14 @@ export interface Lane {
   readonly isNew: boolean
   /** System identifier of the database cluster. */
   readonly database: string
+  /** Its timeline, which grows with every promotion and point-in-time recovery. */
+  readonly timeline: number
   /** The lane was last used under another system identifier or timeline: what was acked since may be missing here. */
   readonly databaseChanged: boolean
   /** Product and version, e.g. `PostgreSQL 18.4, TimescaleDB 2.19.3`. */
   readonly server: string
+  /** Version and edition, e.g. `2.19.3 (apache)`; null without it. */
+  readonly timescale: string | null
 }
 
 /**
@@ -78,9 +85,11 @@ export class Store extends Context.Service<
   {
     /** Finds the lane or makes it, and checks that the target tables are what the processor writes. */
     readonly open: (request: OpenRequest) => Effect.Effect<Lane, DatabaseError | LaneMissing>
+    /** Checks that the target tables are what the processor writes; part of `open`. */
+    readonly verify: Effect.Effect<void, DatabaseError>
     /** Coverage of each delivery, by sequence and message time; sets aside the records of a rolled back store. */
     readonly covered: (
-      lane: Lane,
+      lane: Pick<Lane, "id">,
       deliveries: ReadonlyArray<Delivery>
     ) => Effect.Effect<ReadonlyArray<Coverage>, DatabaseError>
     /**
@@ -88,12 +97,16 @@ export class Store extends Context.Service<
      * connection broke, whether it was committed is unknown: the ledger refuses a second time, so the same call may be repeated.
      *
      * @param selected indices of the deliveries to write, ascending
+     * @param removed ids of dead letters that go with the commit
      */
     readonly write: (
-      lane: Lane,
+      lane: Pick<Lane, "id" | "stream">,
       batch: Batch,
-      selected: ReadonlyArray<number>
+      selected: ReadonlyArray<number>,
+      removed?: ReadonlyArray<number>
     ) => Effect.Effect<Written, DatabaseError | RowRefused | LedgerConflict>
+    /** Whether the tables would take the rows of these deliveries now, all of them; nothing of it stays. */
+    readonly accepts: (batch: Batch, selected: ReadonlyArray<number>) => Effect.Effect<boolean, DatabaseError>
     /** Lowest sequence without an outcome, at most `lastSequence + 1`. Whether it matches the consumer's filter is not known here. */
     readonly lowestUncovered: (lane: Lane, lastSequence: number) => Effect.Effect<number, DatabaseError>
     /**
@@ -104,8 +117,16 @@ export class Store extends Context.Service<
       lane: Lane,
       stream: { readonly ackFloor: number; readonly firstSequence: number }
     ) => Effect.Effect<void, DatabaseError>
+    /** What the audit asks of the ledger. */
+    readonly audit: LedgerAudit
+    /** Done when the connection for batches is made again after it broke: perhaps to a server that took over. */
+    readonly reconnected: Effect.Effect<void>
+    /** The database that answers now, by system identifier and timeline. */
+    readonly server: Effect.Effect<Pick<Lane, "database" | "timeline">, DatabaseError>
     /** How many connections are in use and not, and how many requests wait for one. */
     readonly connections: () => { readonly idle: number; readonly used: number; readonly waiting: number }
     readonly totals: (lane: Lane) => Effect.Effect<Totals, DatabaseError>
+    readonly deadLetters: DeadLetterStore
+    readonly replays: ReplayStore
   }
 >()("writer/Store") {}

@@ -1,6 +1,7 @@
 import { jsonText } from "../decode/json.ts"
 import { hasNoHostBits, parseNetwork } from "../fields/ip.ts"
 import { isDate } from "../fields/time.ts"
+import type { Ascii } from "../tables/ascii.ts"
 import type { JsonValue, Micros } from "../tables/table.ts"
 
 /** Microseconds from 1970-01-01 to 2000-01-01 UTC, where PostgreSQL's binary timestamps begin. */
@@ -34,8 +35,9 @@ export class Tuples {
   #bytes: Buffer
   #view: DataView
 
-  constructor(capacity: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(capacity)
+  /** @param memory how many bytes to begin with, or the memory to begin with */
+  constructor(memory: number | ArrayBuffer) {
+    this.#bytes = typeof memory === "number" ? Buffer.allocUnsafeSlow(memory) : Buffer.from(memory)
     this.#view = new DataView(this.#bytes.buffer)
   }
 
@@ -128,6 +130,17 @@ export class Tuples {
     if (written < length) written = this.#bytes.write(value, at, "utf8")
     this.#view.setInt32(this.length, written)
     this.length = at + written
+  }
+
+  ascii({ bytes, start, end }: Ascii): void {
+    const length = end - start
+    this.#need(4 + length)
+    const at = this.length + 4
+    const target = this.#bytes
+    if (length <= shortText) for (let i = 0; i < length; i++) target[at + i] = bytes[start + i]!
+    else target.set(bytes.subarray(start, end), at)
+    this.#view.setInt32(this.length, length)
+    this.length = at + length
   }
 
   /** A JSON document as text. */

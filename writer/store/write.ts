@@ -4,11 +4,11 @@ import type { PostgresSettingsInvalid } from "../../platform/postgres-settings.t
 import type { Batch } from "../batch.ts"
 import { die, due } from "../failpoints.ts"
 import type { Table } from "../tables/table.ts"
-import { type BatchPlan, deliveryAtLine, planBatch, type Step, type Target } from "./batch-plan.ts"
+import { type BatchPlan, deliveryAtLine, planBatch, planRows, type Step, type Target } from "./batch-plan.ts"
 import { inspect, requireFit } from "./catalog.ts"
 import { limited, type Slot } from "./connection.ts"
 import { type DatabaseError, DatabaseMisconfigured, LedgerConflict, RowRefused } from "./errors.ts"
-import { databaseError, describe } from "./failure.ts"
+import { databaseError, describe, translated } from "./failure.ts"
 import { reactionTo } from "./sqlstate.ts"
 import type { Timeouts } from "./statements.ts"
 import type { Lane, Written } from "./store.ts"
@@ -39,14 +39,15 @@ const metSameKey = ({ failure, step }: Failed, stageable: ReadonlySet<number>): 
 
 const errorOf = (
   { failure, step }: Failed,
-  lane: Lane,
+  lane: Pick<Lane, "id">,
   batch: Batch,
   chosen: ReadonlyArray<number>
 ): DatabaseError | RowRefused | LedgerConflict => {
   if (failure instanceof DatabaseMisconfigured) return failure
   if (!(failure instanceof PostgresFailure)) return databaseError(failure)
   const { sqlstate, constraint } = failure
-  const reaction = reactionTo({ sqlstate, constraint, ledger: step?.part === "Ledger" })
+  const ledger = step?.part === "Ledger" || step?.part === "Remove"
+  const reaction = reactionTo({ sqlstate, constraint, ledger })
   if (reaction._tag === "LedgerConflict") return new LedgerConflict({ lane: lane.id })
   // Other steps hold no value of a row; but the last one commits, which is when a deferred constraint speaks up.
   const ofRow = step?.part === "Copy" || step?.part === "Merge" || step?.part === "Ledger"
@@ -92,13 +93,17 @@ export interface BatchWriter {
   /**
    * @param rollbacks the lane's `rollbacks` under which coverage was read
    * @param chosen indices of the deliveries, each sequence once; not empty
+   * @param removed ids of dead letters that go with the commit
    */
   readonly write: (
-    lane: Lane,
+    lane: Pick<Lane, "id" | "stream">,
     rollbacks: number,
     batch: Batch,
-    chosen: ReadonlyArray<number>
+    chosen: ReadonlyArray<number>,
+    removed?: ReadonlyArray<number>
   ) => Effect.Effect<Written, DatabaseError | RowRefused | LedgerConflict>
+  /** Whether the tables would take the rows of the chosen deliveries now; nothing of it stays. */
+  readonly accepts: (batch: Batch, chosen: ReadonlyArray<number>) => Effect.Effect<boolean, DatabaseError>
 }
 
 /**
@@ -118,10 +123,10 @@ export const makeBatchWriter = (fixed: Omit<Target, "shapes">, batches: Slot, up
       target = { ...fixed, shapes: inspection.shapes }
     })
 
-  const write: BatchWriter["write"] = (lane, rollbacks, batch, chosen) => {
+  const write: BatchWriter["write"] = (lane, rollbacks, batch, chosen, removed) => {
     const attempt = (staged: ReadonlySet<number>): Effect.Effect<Written, Failed> =>
       Effect.suspend(() => {
-        const plan = planBatch(target, { ...lane, rollbacks }, batch, chosen, staged)
+        const plan = planBatch(target, { ...lane, rollbacks }, batch, chosen, staged, removed)
         return batches
           .use((session) => session.run(scriptOf(plan)))
           .pipe(
@@ -154,5 +159,27 @@ export const makeBatchWriter = (fixed: Omit<Target, "shapes">, batches: Slot, up
       Effect.mapError((failed) => errorOf(failed, lane, batch, chosen))
     )
   }
-  return { verify, write }
+
+  const accepts: BatchWriter["accepts"] = (batch, chosen) =>
+    Effect.suspend(() => {
+      const { steps } = planRows(target, batch, chosen, stageable)
+      const copies = steps.flatMap((step) => (step.data === undefined ? [] : [step.data]))
+      const statements = ["BEGIN", ...steps.map(({ sql }) => sql), "SET CONSTRAINTS ALL IMMEDIATE", "ROLLBACK"]
+      return upkeep.use((session) =>
+        session.run({ sql: `${statements.join(";\n")};`, copies }).pipe(
+          Effect.as(true),
+          Effect.catch((failure) => {
+            const { sqlstate, constraint, statement } = failure
+            const refused =
+              statement > 0 &&
+              steps[statement - 1]?.part !== "Shape" &&
+              reactionTo({ sqlstate, constraint, ledger: false })._tag === "Row"
+            return Effect.ignore(session.query("ROLLBACK")).pipe(
+              Effect.andThen(refused ? Effect.succeed(false) : Effect.fail(failure))
+            )
+          })
+        )
+      )
+    }).pipe(translated)
+  return { verify, write, accepts }
 }
