@@ -2,8 +2,11 @@ import { Effect, type Scope } from "effect"
 import { connect, createServer, type Socket } from "node:net"
 import { makePipe, type Pipe, type Weather } from "./weather.ts"
 
-/** What becomes of bytes on their way: sent on, swallowed, or the connection is cut, before or after some last words. */
-export type Verdict = "pass" | "drop" | "cut" | { readonly lastWords: Buffer }
+/**
+ * What becomes of bytes on their way: sent on, swallowed, replaced by others, or the connection is cut, before or after some last
+ * words.
+ */
+export type Verdict = "pass" | "drop" | "cut" | { readonly lastWords: Buffer } | { readonly instead: Buffer }
 
 export interface Proxy {
   readonly port: number
@@ -79,6 +82,7 @@ export const startProxy = (
             if (verdict === "cut") return cutLink(link)
             if (verdict === "pass") return pipe.push(chunk)
             if (verdict === "drop") return
+            if ("instead" in verdict) return pipe.push(verdict.instead)
             to.write(verdict.lastWords, () => cutLink(link))
           })
           from.on("error", () => end(link))

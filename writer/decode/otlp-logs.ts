@@ -2,7 +2,7 @@ import { otelSeverityNumbers } from "../fields/severity.ts"
 import type { JsonObject } from "../tables/table.ts"
 import { AnyValue, InstrumentationScope, KeyValue, Resource } from "./otlp.ts"
 import { decodeProtobuf, messageType } from "./protobuf.ts"
-import type { WrongShape } from "./protojson.ts"
+import type { JsonRecords, WrongShape } from "./protojson.ts"
 import { fromProtoJson } from "./protojson.ts"
 
 /** `ExportLogsServiceRequest`. Source: opentelemetry-proto, logs/v1. */
@@ -22,7 +22,7 @@ export interface LogRecord {
 
 export interface ScopeLogs {
   readonly scope?: InstrumentationScope
-  readonly logRecords?: ReadonlyArray<LogRecord>
+  readonly logRecords?: JsonRecords<LogRecord>
 }
 
 export interface ResourceLogs {
@@ -53,7 +53,7 @@ const LogRecord = messageType<LogRecord>(
 const ScopeLogs = messageType<ScopeLogs>(
   {
     scope: { number: 1, type: InstrumentationScope },
-    logRecords: { number: 2, type: LogRecord, repeated: true }
+    logRecords: { number: 2, type: LogRecord, repeated: true, records: true }
   },
   [{ number: 3, type: "string" }]
 )

@@ -30,6 +30,8 @@ export interface FieldType {
   /** A function where a message contains itself. */
   readonly type: Scalar | MessageType<object> | (() => MessageType<object>)
   readonly repeated?: true
+  /** Whether an element that JSON has wrong fails alone, see `JsonRecords`; otherwise the whole message does. */
+  readonly records?: true
   /** Values of an enum by the names, in capitals, that JSON may have for them. */
   readonly names?: ReadonlyMap<string, number>
   /** Fields with the same name exclude each other: the last on the wire counts. */

@@ -19,6 +19,12 @@ export class WrongShape extends Error {
   }
 }
 
+/**
+ * Elements of a field of records as read from JSON: in the place of one that cannot be read is what is wrong with it,
+ * `undefined` where it is no object.
+ */
+export type JsonRecords<T> = ReadonlyArray<T | WrongShape | undefined>
+
 const nonFinite: ReadonlyMap<JsonValue, number> = new Map([
   ["NaN", Number.NaN],
   ["Infinity", Number.POSITIVE_INFINITY],
@@ -84,7 +90,11 @@ const readMessage = (type: MessageType<object>, object: JsonObject): Record<stri
       continue
     }
     if (!Array.isArray(value)) throw new WrongShape(name)
-    target[name] = value.map((element: JsonValue) => fieldValue(name, field, element))
+    const message = field.records ? fieldMessage(field) : undefined
+    target[name] = value.map((element: JsonValue) => {
+      if (message === undefined) return fieldValue(name, field, element)
+      return isObject(element) ? fromProtoJson(message, element) : undefined
+    })
   }
   return target
 }

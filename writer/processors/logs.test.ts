@@ -243,6 +243,26 @@ describe("a message", () => {
     expect(processMessage(logs, "logs.app", payload, { "Nats-Msg-Id": "m" }).rows[0]?.["id"]).not.toBe(rows[0]?.["id"])
   })
 
+  it("of OpenTelemetry in JSON loses only the records that cannot be read", () => {
+    const record = (body: string) => ({ body: { stringValue: body } })
+    const { outcome, rows } = process({
+      resourceLogs: [
+        { scopeLogs: [{ logRecords: [record("a"), 5] }, { logRecords: [{ attributes: "x" }] }] },
+        { scopeLogs: [{ logRecords: [{ attributes: [{ key: "k", value: "v" }] }, null, record("b")] }] }
+      ]
+    })
+    expect(outcome).toEqual({
+      _tag: "Rows",
+      elements: [
+        { index: 1, reason: "unsupported_type" },
+        { index: 2, reason: "invalid_field:attributes" },
+        { index: 3, reason: "invalid_field:value" },
+        { index: 4, reason: "unsupported_type" }
+      ]
+    })
+    expect(rows.map(({ body }) => body)).toEqual(["a", "b"])
+  })
+
   it("has ids of version 5 by its place in the stream or its id", () => {
     const [byPlace] = processMessage(logs, "logs.app", { body: "a" }).rows
     expect(byPlace?.["id"]).toBe(uuidV5("logs:seq:TEST:42:0"))
@@ -322,7 +342,8 @@ describe("a message", () => {
     [{ specversion: "1.0", data: "5" }, "unsupported_type"],
     [{ specversion: "1.0", data_base64: "?" }, "malformed_json"],
     [{ resourceLogs: 5 }, "invalid_field:resourceLogs"],
-    [{ resource_logs: [{ scope_logs: [{ log_records: [5] }] }] }, "invalid_field:logRecords"],
+    [{ resource_logs: [{ scope_logs: [{ log_records: [5] }] }] }, "unsupported_type"],
+    [{ resource_logs: [{ scope_logs: [{ log_records: {} }] }] }, "invalid_field:logRecords"],
     [`{"a":${"[".repeat(200)}${"]".repeat(200)}}`, "malformed_json"]
   ])("of %j is a dead letter", (payload, reason) => {
     expect(process(payload).outcome).toMatchObject({ _tag: "DeadLetter", reason })

@@ -12,7 +12,7 @@ import { logOfJson } from "./logs-json.ts"
 import { countLogs, logOfOtlp, logResource, logScope } from "./logs-otlp.ts"
 import type { Log } from "./logs-record.ts"
 import { outputOf } from "./outputs.ts"
-import type { Message, Processor, RowSink } from "./processor.ts"
+import type { ElementFault, Message, Processor, RowSink } from "./processor.ts"
 import { rawText } from "./raw.ts"
 import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
 import { mapRecords, maxRows } from "./records.ts"
@@ -85,29 +85,37 @@ const eventOf = (log: Log, id: string, message: Message, metadata: Metadata, raw
   rawData: raw
 })
 
-/** Writes the rows of a record, as many as there are tables. `raw`: what the record was made of, where that is to be kept. */
-type WriteLog = (log: Log, message: Message, sink: RowSink, raw: string | null) => void
+/** Writes the rows of a record and says how many. `raw`: what the record was made of, where that is to be kept. */
+type WriteLog = (log: Log, message: Message, sink: RowSink, raw: string | null) => number
 
-/** An OTLP request: every record is written. The request itself is not kept: its records would each repeat all the others. */
+/**
+ * An OTLP request: every record that can be read is written. The request itself is not kept: its records would each repeat all
+ * the others.
+ */
 const mapRequest = (
   request: LogsRequest,
   envelopeTime: JsonValue | undefined,
   message: Message,
   sink: RowSink,
   write: WriteLog
-): number => {
-  let records = 0
+): Mapped => {
+  let index = 0
+  let rows = 0
+  const faults: Array<ElementFault> = []
   for (const resourceLogs of request.resourceLogs ?? []) {
     const resource = logResource(resourceLogs)
     for (const scopeLogs of resourceLogs.scopeLogs ?? []) {
       const scope = logScope(scopeLogs)
       for (const record of scopeLogs.logRecords ?? []) {
-        write(logOfOtlp(record, resource, scope, envelopeTime, message.receivedAt), message, sink, null)
-        records++
+        sink.element?.(index)
+        if (record === undefined) faults.push({ index, reason: "unsupported_type" })
+        else if (record instanceof WrongShape) faults.push({ index, reason: `invalid_field:${record.field}` })
+        else rows += write(logOfOtlp(record, resource, scope, envelopeTime, message.receivedAt), message, sink, null)
+        index++
       }
     }
   }
-  return records
+  return faults.length === 0 ? rows : { rows, faults }
 }
 
 /**
@@ -131,6 +139,7 @@ export const makeLogs = (events: Table, logs: Table, config: ProcessorConfig): P
       sink.row(eventTable, eventLogRow(eventOf(log, eventIds.next(), message, metadata, raw)))
     }
     if (logTable !== -1) sink.row(logTable, logsRow(log, logIds.next(), message))
+    return tables.length
   }
 
   const mapOtlp = (
@@ -141,7 +150,7 @@ export const makeLogs = (events: Table, logs: Table, config: ProcessorConfig): P
   ): Mapped =>
     countLogs(request) * tables.length > maxRows
       ? "payload_too_large"
-      : mapRequest(request, envelopeTime, message, sink, write) * tables.length
+      : mapRequest(request, envelopeTime, message, sink, write)
 
   const mapJson = (record: JsonRecord, message: Message, sink: RowSink): Mapped => {
     const { object, envelopeTime } = record
@@ -152,8 +161,7 @@ export const makeLogs = (events: Table, logs: Table, config: ProcessorConfig): P
         : mapOtlp(request, envelopeTime, message, sink)
     }
     const raw = storeRaw ? rawText(message, record) : null
-    write(logOfJson(object, envelopeTime, message.receivedAt), message, sink, raw)
-    return tables.length
+    return write(logOfJson(object, envelopeTime, message.receivedAt), message, sink, raw)
   }
 
   const mapping: RecordMapping<LogsRequest> = {
