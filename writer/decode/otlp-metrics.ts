@@ -2,7 +2,7 @@ import type { JsonObject } from "../tables/table.ts"
 import { InstrumentationScope, KeyValue, Resource } from "./otlp.ts"
 import type { FieldType } from "./protobuf.ts"
 import { decodeProtobuf, messageType } from "./protobuf.ts"
-import type { WrongShape } from "./protojson.ts"
+import type { JsonRecords, WrongShape } from "./protojson.ts"
 import { fromProtoJson } from "./protojson.ts"
 
 /** `ExportMetricsServiceRequest`. Source: opentelemetry-proto, metrics/v1. */
@@ -23,11 +23,11 @@ export interface DataPoint {
 export interface Metric {
   readonly name?: string
   readonly unit?: string
-  readonly gauge?: { readonly dataPoints?: ReadonlyArray<DataPoint> }
-  readonly sum?: { readonly dataPoints?: ReadonlyArray<DataPoint> }
-  readonly histogram?: { readonly dataPoints?: ReadonlyArray<DataPoint> }
-  readonly exponentialHistogram?: { readonly dataPoints?: ReadonlyArray<DataPoint> }
-  readonly summary?: { readonly dataPoints?: ReadonlyArray<DataPoint> }
+  readonly gauge?: { readonly dataPoints?: JsonRecords<DataPoint> }
+  readonly sum?: { readonly dataPoints?: JsonRecords<DataPoint> }
+  readonly histogram?: { readonly dataPoints?: JsonRecords<DataPoint> }
+  readonly exponentialHistogram?: { readonly dataPoints?: JsonRecords<DataPoint> }
+  readonly summary?: { readonly dataPoints?: JsonRecords<DataPoint> }
 }
 
 export interface ScopeMetrics {
@@ -132,22 +132,23 @@ const SummaryDataPoint = messageType<DistributionDataPoint>(
   [startTime, { number: 6, type: ValueAtQuantile, repeated: true }]
 )
 
-type Data = { readonly dataPoints?: ReadonlyArray<DataPoint> }
+type Data = { readonly dataPoints?: JsonRecords<DataPoint> }
 const temporality: FieldType = { number: 2, type: "int32" }
 
-const Gauge = messageType<Data>({ dataPoints: { number: 1, type: NumberDataPoint, repeated: true } })
-const Sum = messageType<Data>({ dataPoints: { number: 1, type: NumberDataPoint, repeated: true } }, [
+const Gauge = messageType<Data>({ dataPoints: { number: 1, type: NumberDataPoint, repeated: true, records: true } })
+const Sum = messageType<Data>({ dataPoints: { number: 1, type: NumberDataPoint, repeated: true, records: true } }, [
   temporality,
   { number: 3, type: "bool" }
 ])
-const Histogram = messageType<Data>({ dataPoints: { number: 1, type: HistogramDataPoint, repeated: true } }, [
-  temporality
-])
-const ExponentialHistogram = messageType<Data>(
-  { dataPoints: { number: 1, type: ExponentialHistogramDataPoint, repeated: true } },
+const Histogram = messageType<Data>(
+  { dataPoints: { number: 1, type: HistogramDataPoint, repeated: true, records: true } },
   [temporality]
 )
-const Summary = messageType<Data>({ dataPoints: { number: 1, type: SummaryDataPoint, repeated: true } })
+const ExponentialHistogram = messageType<Data>(
+  { dataPoints: { number: 1, type: ExponentialHistogramDataPoint, repeated: true, records: true } },
+  [temporality]
+)
+const Summary = messageType<Data>({ dataPoints: { number: 1, type: SummaryDataPoint, repeated: true, records: true } })
 
 const Metric = messageType<Metric>(
   {

@@ -1,7 +1,7 @@
 import type { JsonObject } from "../tables/table.ts"
 import { InstrumentationScope, KeyValue, Resource } from "./otlp.ts"
 import { decodeProtobuf, messageType } from "./protobuf.ts"
-import type { WrongShape } from "./protojson.ts"
+import type { JsonRecords, WrongShape } from "./protojson.ts"
 import { fromProtoJson } from "./protojson.ts"
 
 /** `ExportTraceServiceRequest`. Source: opentelemetry-proto, trace/v1. */
@@ -34,7 +34,7 @@ export interface Span {
 
 export interface ScopeSpans {
   readonly scope?: InstrumentationScope
-  readonly spans?: ReadonlyArray<Span>
+  readonly spans?: JsonRecords<Span>
 }
 
 export interface ResourceSpans {
@@ -114,7 +114,7 @@ const Span = messageType<Span>(
 const ScopeSpans = messageType<ScopeSpans>(
   {
     scope: { number: 1, type: InstrumentationScope },
-    spans: { number: 2, type: Span, repeated: true }
+    spans: { number: 2, type: Span, repeated: true, records: true }
   },
   [{ number: 3, type: "string" }]
 )

@@ -143,11 +143,13 @@ describe("an event that is OCSF already", () => {
     [{ class_uid: undefined }, "missing_field:class_uid"],
     [{ class_uid: 0 }, "missing_field:class_uid"],
     [{ class_uid: "x" }, "missing_field:class_uid"],
+    [{ class_uid: 1008.5 }, "missing_field:class_uid"],
     [{ class_uid: 3_000_000_000 }, "missing_field:class_uid"],
     [{ class_uid: undefined, activity_id: undefined, message: "m" }, "missing_field:class_uid"],
     [{ activity_id: undefined }, "missing_field:activity_id"],
     [{ activity_id: null }, "missing_field:activity_id"],
     [{ activity_id: -1 }, "missing_field:activity_id"],
+    [{ activity_id: 1.5 }, "missing_field:activity_id"],
     [{ activity_id: {} }, "missing_field:activity_id"]
   ])("cannot be written with %j", (fields, reason) => {
     expect(process(native(fields), "events.ocsf.x").outcome).toEqual({ _tag: "DeadLetter", reason })

@@ -11,8 +11,12 @@ import type { OpenedEvent } from "./events-content.ts"
 const noMembers: JsonObject = {}
 const noElements: JsonArray = []
 
+/** Number of a class or an activity; null for one with a fraction, which would be cut to that of another. */
+const codeOf = (value: JsonValue | undefined): number | null =>
+  typeof value === "number" && !Number.isInteger(value) ? null : int4(value)
+
 const classUidOf = (object: JsonObject): number | undefined => {
-  const classUid = int4(object["class_uid"])
+  const classUid = codeOf(object["class_uid"])
   return classUid !== null && classUid >= 1 ? classUid : undefined
 }
 
@@ -40,7 +44,7 @@ export const nativeRow = (
 ): Row | string => {
   const classUid = classUidOf(event)
   if (classUid === undefined) return "missing_field:class_uid"
-  const activityId = int4(event["activity_id"])
+  const activityId = codeOf(event["activity_id"])
   if (activityId === null || activityId < 0) return "missing_field:activity_id"
 
   const id = isContainer(event["id"]) ? null : text(event["id"])

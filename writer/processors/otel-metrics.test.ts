@@ -313,13 +313,25 @@ describe("an OTLP request", () => {
   it.each([
     [{ resourceMetrics: {} }, "invalid_field:resourceMetrics"],
     [{ resourceMetrics: [5] }, "invalid_field:resourceMetrics"],
-    [gauge(5 as never), "invalid_field:dataPoints"],
+    [gauge(5 as never), "unsupported_type"],
     ["\n{not protobuf", "malformed_json"],
     ["\n\u0001", "malformed_protobuf"],
     ["\u0012\u0000", "malformed_protobuf"],
     ['"text"', "unsupported_type"]
   ])("refuses %j", (payload, reason) => {
     expect(process(payload).outcome).toMatchObject({ _tag: "DeadLetter", reason })
+  })
+
+  it("writes the points that can be read, and names the others by their place in the document", () => {
+    const { outcome, rows } = process(gauge(5 as never, point, { attributes: {} }))
+    expect(rows).toHaveLength(1)
+    expect(outcome).toEqual({
+      _tag: "Rows",
+      elements: [
+        { index: 0, reason: "unsupported_type" },
+        { index: 2, reason: "invalid_field:attributes" }
+      ]
+    })
   })
 
   it("has a bound on its points", () => {

@@ -8,14 +8,14 @@ import {
   metricsRequestFromJson,
   noRecordedValue
 } from "../decode/otlp-metrics.ts"
-import { WrongShape } from "../decode/protojson.ts"
+import { type JsonRecords, WrongShape } from "../decode/protojson.ts"
 import { FlatFields } from "../decode/flat.ts"
 import { type Field, JsonFields } from "../fields/field.ts"
 import { bareOtelSeriesKey, otelSeriesKey } from "../fields/series-key.ts"
 import { parseTimestamp } from "../fields/time.ts"
 import { first, int8, json, text } from "../fields/values.ts"
 import type { JsonObject, JsonValue, Table } from "../tables/table.ts"
-import type { Message, Processor, RowSink } from "./processor.ts"
+import type { ElementFault, Message, Processor, RowSink } from "./processor.ts"
 import type { JsonRecord, Mapped, RecordMapping } from "./records.ts"
 import { mapRecords, maxRows, written } from "./records.ts"
 import { makeRoute } from "./routing.ts"
@@ -173,7 +173,7 @@ const mapPoint = (
   ])
 }
 
-const pointsOf = (metric: Metric): { readonly metricType: string; readonly points: ReadonlyArray<DataPoint> } => {
+const pointsOf = (metric: Metric): { readonly metricType: string; readonly points: JsonRecords<DataPoint> } => {
   if (metric.gauge !== undefined) return { metricType: "gauge", points: metric.gauge.dataPoints ?? [] }
   if (metric.sum !== undefined) return { metricType: "sum", points: metric.sum.dataPoints ?? [] }
   if (metric.histogram !== undefined) return { metricType: "histogram", points: metric.histogram.dataPoints ?? [] }
@@ -196,7 +196,7 @@ const serviceNameOf = (resource: Resource | undefined): string => {
   return text(anyValue(named?.value)) ?? "unknown"
 }
 
-/** An OTLP request: every data point that has a value is a row. */
+/** An OTLP request: every data point that can be read and has a value is a row. */
 const mapRequest = (
   request: MetricsRequest,
   envelopeTime: JsonValue | undefined,
@@ -204,7 +204,9 @@ const mapRequest = (
   sink: RowSink
 ): Mapped => {
   if (countPoints(request) > maxRows) return "payload_too_large"
+  let index = 0
   let rows = 0
+  const faults: Array<ElementFault> = []
   for (const { resource, scopeMetrics = [] } of request.resourceMetrics ?? []) {
     const serviceName = serviceNameOf(resource)
     for (const { scope, metrics = [] } of scopeMetrics) {
@@ -214,14 +216,19 @@ const mapRequest = (
         const metricName = text(metric.name) ?? "unknown"
         const series = { serviceName, scopeName, metricName, metricType, unit: text(metric.unit) }
         for (const point of points) {
-          if (((point.flags ?? 0) & noRecordedValue) !== 0) continue
-          mapPoint(point, series, envelopeTime, message, sink)
-          rows++
+          sink.element?.(index)
+          if (point === undefined) faults.push({ index, reason: "unsupported_type" })
+          else if (point instanceof WrongShape) faults.push({ index, reason: `invalid_field:${point.field}` })
+          else if (((point.flags ?? 0) & noRecordedValue) === 0) {
+            mapPoint(point, series, envelopeTime, message, sink)
+            rows++
+          }
+          index++
         }
       }
     }
   }
-  return rows
+  return faults.length === 0 ? rows : { rows, faults }
 }
 
 const mapJson = ({ object, envelopeTime }: JsonRecord, message: Message, sink: RowSink): Mapped => {

@@ -289,6 +289,18 @@ describe("an OTLP request", () => {
     })
   })
 
+  it("writes the spans that can be read, and names the others by their place in the document", () => {
+    const { outcome, rows } = process(request(5 as never, span, { attributes: {} }))
+    expect(rows).toHaveLength(1)
+    expect(outcome).toEqual({
+      _tag: "Rows",
+      elements: [
+        { index: 0, reason: "unsupported_type" },
+        { index: 2, reason: "invalid_field:attributes" }
+      ]
+    })
+  })
+
   it("takes the time of an envelope where a span has none", () => {
     const envelope = { specversion: "1.0", time: "2024-01-01T00:00:00Z", data: request(span) }
     expect(process(envelope).rows).toMatchObject([{ timestamp: parseTimestamp(envelope.time) }])
@@ -298,7 +310,7 @@ describe("an OTLP request", () => {
     [{ resourceSpans: [] }, { _tag: "Dropped", reason: "no_rows" }],
     [request(), { _tag: "Dropped", reason: "no_rows" }],
     [{ resourceSpans: {} }, { _tag: "DeadLetter", reason: "invalid_field:resourceSpans" }],
-    [request(5 as never), { _tag: "DeadLetter", reason: "invalid_field:spans" }],
+    [request(5 as never), { _tag: "DeadLetter", reason: "unsupported_type" }],
     ["\n\u0001", { _tag: "DeadLetter", reason: "malformed_protobuf" }],
     [request(...Array.from({ length: 65_537 }, () => ({}))), { _tag: "DeadLetter", reason: "payload_too_large" }]
   ])("is not written without spans or with another shape", (payload, outcome) => {

@@ -103,13 +103,15 @@ const originOf = (resource: Resource | undefined): Origin => {
 }
 
 const mapSpan = (
-  span: Span,
+  span: Span | WrongShape | undefined,
   origin: Origin,
   scope: ScopeSpans["scope"],
   envelopeTime: JsonValue | undefined,
   message: Message,
   sink: RowSink
 ): string | undefined => {
+  if (span === undefined) return "unsupported_type"
+  if (span instanceof WrongShape) return `invalid_field:${span.field}`
   const traceId = text(span.traceId)
   if (traceId === null) return "missing_field:trace_id"
   const spanId = text(span.spanId)
@@ -150,7 +152,7 @@ const countSpans = (request: TraceRequest): number => {
   return count
 }
 
-/** An OTLP request: every span that has its ids is a row. */
+/** An OTLP request: every span that can be read and has its ids is a row. */
 const mapRequest = (
   request: TraceRequest,
   envelopeTime: JsonValue | undefined,
