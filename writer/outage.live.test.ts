@@ -85,9 +85,14 @@ describe("the writer comes back", () => {
         yield* bench.drained()
         let silent = true
         proxy.intercept(() => {
-          const dead = silent
-          silent = false // the connections after this one are well
-          return () => (dead ? "drop" : "pass")
+          let dead = false
+          return (direction, chunk) => {
+            if (silent && direction === "up" && chunk.includes("COPY")) {
+              dead = true // the connection of the batches, and none that comes after it
+              silent = false
+            }
+            return dead ? "drop" : "pass"
+          }
         })
         yield* bench.publish(500, 1_000)
         const { message } = yield* writer.logged("no answer", ({ reason }) => reason === "TargetUnreachable")

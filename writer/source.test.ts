@@ -82,4 +82,25 @@ describe("source", () => {
       assert.lengthOf(server.requests, 4)
     }).pipe(Effect.scoped)
   )
+
+  it.live("ends when the connection broke before it could subscribe", () =>
+    Effect.gen(function* () {
+      const connection = {
+        subscribe: () => {
+          throw new Error("closed connection")
+        }
+      } as unknown as NatsConnection
+      const ended = yield* Effect.flip(openSource(connection, options))
+      assert.deepInclude(ended, { _tag: "SourceEnded", reason: "Disconnected" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("waits for no answer of a connection that is lost", () =>
+    Effect.gen(function* () {
+      const connection = { ...makeServer().connection, flush: () => new Promise(() => {}) } as unknown as NatsConnection
+      const source = yield* openSource(connection, options)
+      source.end("Disconnected", "lost")
+      assert.strictEqual((yield* Effect.flip(source.flush)).detail, "lost")
+    }).pipe(Effect.scoped)
+  )
 })

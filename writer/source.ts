@@ -104,9 +104,14 @@ const pullSubject = (stream: string, consumer: string, domain: string | undefine
 export const openSource = (
   connection: NatsConnection,
   options: SourceOptions
-): Effect.Effect<Source, never, Scope.Scope> =>
+): Effect.Effect<Source, SourceEnded, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => subscribe(connection, options)),
+    Effect.try({
+      try: () => subscribe(connection, options),
+      // It may have broken while the lane was opened.
+      catch: (error) =>
+        new SourceEnded({ reason: "Disconnected", detail: `the connection to NATS was lost: ${String(error)}` })
+    }),
     ({ close }) => Effect.sync(close)
   ).pipe(Effect.map(({ source }) => source))
 

@@ -9,6 +9,9 @@ const encode = Schema.encodeSync(Schema.fromJsonString(WriterStatus))
 /** When to serve again what NATS refused: permissions are changed by people. */
 const retryWait = "1 minute"
 
+/** With a connection that was lost its service ends too; by then the scope has ended, and nothing is to be said of the service. */
+const connectionEnds = "1 second"
+
 /** Serves until the scope ends; done when the service ends before, with its error if there was one. */
 const serve = Effect.fnUntraced(function* (
   connection: NatsConnection,
@@ -64,7 +67,7 @@ export const serveStatus = Effect.fnUntraced(function* (
     said = message
     return Effect.logWarning(
       `the writer's status is not served over NATS: ${message}; allow this user to subscribe to $SRV.> and ${subject}`
-    )
+    ).pipe(Effect.delay(connectionEnds))
   }
   let refused = Deferred.makeUnsafe<Error>()
   const turn = Effect.suspend(() => {
