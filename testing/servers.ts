@@ -50,8 +50,13 @@ export const portTaken = (port: number): Effect.Effect<boolean> =>
 const firstPort = 10_000
 const lastPort = 32_000
 
-/** A port of 127.0.0.1 that is free now. */
-export const freePort: Effect.Effect<number> = Effect.sync(() => randomInt(firstPort, lastPort)).pipe(
+let lookedAt = randomInt(firstPort, lastPort)
+
+/** A port of 127.0.0.1 that is free now; another one each time, because the last one may not be in use yet. */
+export const freePort: Effect.Effect<number> = Effect.sync(() => {
+  lookedAt = lookedAt < lastPort ? lookedAt + 1 : firstPort
+  return lookedAt
+}).pipe(
   Effect.flatMap((port) => Effect.map(portTaken(port), (taken) => ({ port, taken }))),
   Effect.repeat({ while: ({ taken }) => taken }),
   Effect.map(({ port }) => port)
