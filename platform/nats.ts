@@ -118,14 +118,18 @@ const readMaterial = (options: NatsOptions, read: ReadFile) => {
 }
 
 /**
- * Ends the socket of a connection whose pings were not answered. The client would first send what is still to be sent, which a
- * machine that lost its power never takes: it would notice when TCP gives up, after a quarter of an hour (measured).
+ * Ends the socket of a connection whose pings were not answered, for as long as there is one. The client would first send what is
+ * still to be sent, which a machine that lost its power never takes: it would notice when TCP gives up, after a quarter of an hour
+ * (measured).
  */
-const destroySocket = (connection: NatsConnection) => {
-  const { protocol } = connection as unknown as {
-    readonly protocol: { readonly transport: { readonly socket?: { readonly destroy: () => void } } }
+export const endWhenStale = async (connection: NatsConnection): Promise<void> => {
+  for await (const { type } of connection.status()) {
+    if (type !== "staleConnection") continue
+    const { protocol } = connection as unknown as {
+      readonly protocol: { readonly transport: { readonly socket?: { readonly destroy: () => void } } }
+    }
+    protocol.transport.socket?.destroy()
   }
-  protocol.transport.socket?.destroy()
 }
 
 const dial = async (url: string, options: Parameters<typeof connect>[0]) => {
@@ -138,9 +142,7 @@ const dial = async (url: string, options: Parameters<typeof connect>[0]) => {
     reconnect: false,
     ignoreClusterUpdates: true
   })
-  void (async () => {
-    for await (const { type } of connection.status()) if (type === "staleConnection") destroySocket(connection)
-  })()
+  void endWhenStale(connection)
   return connection
 }
 

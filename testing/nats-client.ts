@@ -1,5 +1,6 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Effect, Schema, type Scope } from "effect"
+import { endWhenStale } from "../platform/nats.ts"
 
 export class NoConnection extends Schema.TaggedError<NoConnection>()("NoConnection", {
   url: Schema.String,
@@ -17,15 +18,20 @@ export const lastingConnection = (
 ): Effect.Effect<NatsConnection, NoConnection, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({
-      try: () =>
-        connect({
+      try: async () => {
+        const connection = await connect({
           servers: url,
           name,
           timeout: 5_000,
           pingInterval: 5_000,
+          maxPingOut: 2,
           maxReconnectAttempts: -1,
-          reconnectTimeWait: 100
-        }),
+          reconnectTimeWait: 100,
+          ignoreClusterUpdates: true
+        })
+        void endWhenStale(connection)
+        return connection
+      },
       catch: (error) => new NoConnection({ url, detail: String(error) })
     }),
     (connection) => Effect.promise(() => connection.close())
