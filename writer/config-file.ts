@@ -2,6 +2,7 @@ import { Effect, Schema, SchemaIssue } from "effect"
 import { readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { WriterConfig } from "./config.ts"
+import { type Environment, readEnvironment } from "./environment.ts"
 
 /** The configuration file can't be used; every mistake in it at once, without the values, which may be secrets. */
 export class ConfigFileInvalid extends Schema.TaggedError<ConfigFileInvalid>()("ConfigFileInvalid", {
@@ -69,3 +70,10 @@ export const readConfigFile = (file: string): Effect.Effect<WriterConfig, Config
       ? invalid(...issuesOf(decoded.failure.issue).issues.map(problemOf))
       : Effect.succeed(withAbsolutePaths(decoded.success, dirname(resolve(file))))
   })
+
+/** The configuration of a command: the file's, or without one that of the environment. */
+export const readConfiguration = (
+  file: string | undefined,
+  environment: Environment
+): Effect.Effect<WriterConfig, { readonly message: string }> =>
+  file === undefined ? readEnvironment(environment) : readConfigFile(file)

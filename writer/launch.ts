@@ -4,8 +4,8 @@ import { layer as logLayer, logFatal } from "../platform/log.ts"
 import { Metrics } from "../platform/metrics.ts"
 import type { WriterConfig } from "./config.ts"
 import { configuredProcessor } from "./configured-processor.ts"
-import { readConfigFile } from "./config-file.ts"
-import { type Environment, isDisabled, readEnvironment } from "./environment.ts"
+import { readConfiguration } from "./config-file.ts"
+import { type Environment, isDisabled } from "./environment.ts"
 import { runWriter } from "./run.ts"
 import { storeLayer } from "./store/layer.ts"
 
@@ -41,11 +41,11 @@ const untilInterrupted = <E, R>(
 const configuration = (
   file: string | undefined,
   environment: Environment
-): Effect.Effect<WriterConfig, { readonly message: string }> => {
-  const read: Effect.Effect<WriterConfig, { readonly message: string }> =
-    file === undefined ? readEnvironment(environment) : readConfigFile(file)
-  return Effect.map(read, (config) => ({ ...config, http: httpAddress(config.http, environment) }))
-}
+): Effect.Effect<WriterConfig, { readonly message: string }> =>
+  Effect.map(readConfiguration(file, environment), (config) => ({
+    ...config,
+    http: httpAddress(config.http, environment)
+  }))
 
 /**
  * Where several writers share one machine each must listen somewhere else: then the address comes from the environment,

@@ -1,10 +1,9 @@
 import { Effect, Runtime, Schema } from "effect"
 import { parseHosts } from "../platform/hosts.ts"
 import { layer as logLayer, logFatal } from "../platform/log.ts"
-import type { WriterConfig } from "./config.ts"
 import { configuredProcessor } from "./configured-processor.ts"
-import { readConfigFile } from "./config-file.ts"
-import { type Environment, readEnvironment } from "./environment.ts"
+import { readConfiguration } from "./config-file.ts"
+import type { Environment } from "./environment.ts"
 import { migrate } from "./store/migrate.ts"
 
 /** The tables could not be made or do not fit. The log has said why already. */
@@ -19,9 +18,7 @@ const fail = (reason: string) => (error: { readonly message: string }) =>
 export const launchMigrate = (options: { readonly config: string | undefined; readonly environment: Environment }) =>
   Effect.gen(function* () {
     const { config: file, environment } = options
-    const read: Effect.Effect<WriterConfig, { readonly message: string }> =
-      file === undefined ? readEnvironment(environment) : readConfigFile(file)
-    const config = yield* read.pipe(Effect.catch(fail("InvalidConfiguration")))
+    const config = yield* readConfiguration(file, environment).pipe(Effect.catch(fail("InvalidConfiguration")))
     const { postgres, schema, ddl, chunkPolicies } = config.target
     const hosts = parseHosts(environment["EVENTSTREAM_HOSTS"])
     const processor = yield* configuredProcessor(config, hosts).pipe(Effect.catch((error) => fail(error.reason)(error)))

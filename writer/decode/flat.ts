@@ -94,8 +94,6 @@ class FlatField extends Ascii implements Field {
   readonly name: Uint8Array
   /** First byte of the value, a quote left out; 0 when the object has no such member. */
   kind = 0
-  /** The object it was found in. */
-  seen = 0
   /** The field that came next the last time: producers write their members in one order. */
   next: FlatField | undefined
   #text = ""
@@ -198,7 +196,6 @@ export class FlatFields<M extends Members> {
   #at = 0
   /** Whether the only object of the message was read by {@link open} already. */
   #read = false
-  #objects = 0
 
   /**
    * @param members by their first spelling; with another one a record is for the full parser
@@ -250,7 +247,6 @@ export class FlatFields<M extends Members> {
   #object(at: number): number {
     const bytes = this.#bytes
     if (bytes[at] !== openBrace) return unfit
-    const object = ++this.#objects
     for (const field of this.#list) field.kind = 0
     let previous: FlatField | undefined = this.#before
     for (;;) {
@@ -267,7 +263,7 @@ export class FlatFields<M extends Members> {
         field = this.#find(start, end)
         if (previous !== undefined) previous.next = field
       }
-      if (field !== undefined && (field.seen === object || this.#others.has(field))) return unfit
+      if (field !== undefined && (field.kind !== 0 || this.#others.has(field))) return unfit
       at = behindBlanks(bytes, end + 1)
       if (bytes[at] !== colon) return unfit
       at = behindBlanks(bytes, at + 1)
@@ -277,7 +273,6 @@ export class FlatFields<M extends Members> {
       if (at === unfit) return unfit
       if (field !== undefined) {
         field.kind = kind
-        field.seen = object
         field.bytes = bytes
         field.start = from
         field.end = kind === quote ? at - 1 : at

@@ -52,14 +52,15 @@ const markEscapedKeys = (text: string): Marked => {
 }
 
 /** The value with the keys that the marks stand for; `value` is used up. */
-const withoutMarks = (value: unknown, { mark, keys }: Marked): unknown => {
+const withoutMarks = (value: unknown, marks: Marked): unknown => {
   if (typeof value !== "object" || value === null) return value
+  const { mark, keys } = marks
   const container = value as Record<string, unknown>
   const names = Object.keys(container)
   let marked = false
   for (const name of names) {
     const member = container[name]
-    const unmarked = withoutMarks(member, { text: "", mark, keys })
+    const unmarked = withoutMarks(member, marks)
     if (unmarked !== member) container[name] = unmarked
     marked ||= name.startsWith(mark)
   }

@@ -23,7 +23,17 @@ export class WrongShape extends Error {
  * Elements of a field of records as read from JSON: in the place of one that cannot be read is what is wrong with it,
  * `undefined` where it is no object.
  */
-export type JsonRecords<T> = ReadonlyArray<T | WrongShape | undefined>
+export type JsonRecords<T> = ReadonlyArray<T | Unreadable>
+
+type Unreadable = WrongShape | undefined
+
+/** Whether a record cannot be read. */
+export const isUnreadable = (record: object | undefined): record is Unreadable =>
+  record === undefined || record instanceof WrongShape
+
+/** Why a record is a dead letter. */
+export const reasonOf = (record: Unreadable): string =>
+  record === undefined ? "unsupported_type" : `invalid_field:${record.field}`
 
 const nonFinite: ReadonlyMap<JsonValue, number> = new Map([
   ["NaN", Number.NaN],

@@ -1,7 +1,7 @@
 import type { ProcessorConfig } from "../processor-config.ts"
 import type { LogsRequest } from "../decode/otlp-logs.ts"
 import { decodeLogsRequest, isLogsRequest, logsRequestFromJson } from "../decode/otlp-logs.ts"
-import { WrongShape } from "../decode/protojson.ts"
+import { isUnreadable, reasonOf, WrongShape } from "../decode/protojson.ts"
 import { RowIds } from "../fields/identity.ts"
 import type { Metadata } from "../fields/ocsf.ts"
 import { actor, device, endpoint, makeMetadata, observables } from "../fields/ocsf.ts"
@@ -108,8 +108,7 @@ const mapRequest = (
       const scope = logScope(scopeLogs)
       for (const record of scopeLogs.logRecords ?? []) {
         sink.element?.(index)
-        if (record === undefined) faults.push({ index, reason: "unsupported_type" })
-        else if (record instanceof WrongShape) faults.push({ index, reason: `invalid_field:${record.field}` })
+        if (isUnreadable(record)) faults.push({ index, reason: reasonOf(record) })
         else rows += write(logOfOtlp(record, resource, scope, envelopeTime, message.receivedAt), message, sink, null)
         index++
       }

@@ -8,7 +8,7 @@ import {
   metricsRequestFromJson,
   noRecordedValue
 } from "../decode/otlp-metrics.ts"
-import { type JsonRecords, WrongShape } from "../decode/protojson.ts"
+import { isUnreadable, type JsonRecords, reasonOf, WrongShape } from "../decode/protojson.ts"
 import { FlatFields } from "../decode/flat.ts"
 import { type Field, JsonFields } from "../fields/field.ts"
 import { bareOtelSeriesKey, otelSeriesKey } from "../fields/series-key.ts"
@@ -217,8 +217,7 @@ const mapRequest = (
         const series = { serviceName, scopeName, metricName, metricType, unit: text(metric.unit) }
         for (const point of points) {
           sink.element?.(index)
-          if (point === undefined) faults.push({ index, reason: "unsupported_type" })
-          else if (point instanceof WrongShape) faults.push({ index, reason: `invalid_field:${point.field}` })
+          if (isUnreadable(point)) faults.push({ index, reason: reasonOf(point) })
           else if (((point.flags ?? 0) & noRecordedValue) === 0) {
             mapPoint(point, series, envelopeTime, message, sink)
             rows++

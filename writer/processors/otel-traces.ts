@@ -9,7 +9,7 @@ import {
   statusCodes,
   traceRequestFromJson
 } from "../decode/otlp-traces.ts"
-import { WrongShape } from "../decode/protojson.ts"
+import { isUnreadable, reasonOf, WrongShape } from "../decode/protojson.ts"
 import { parseTimestamp } from "../fields/time.ts"
 import { first, int4, int8, isObject, json, text } from "../fields/values.ts"
 import type { JsonArray, JsonObject, JsonValue, Table } from "../tables/table.ts"
@@ -103,15 +103,13 @@ const originOf = (resource: Resource | undefined): Origin => {
 }
 
 const mapSpan = (
-  span: Span | WrongShape | undefined,
+  span: Span,
   origin: Origin,
   scope: ScopeSpans["scope"],
   envelopeTime: JsonValue | undefined,
   message: Message,
   sink: RowSink
 ): string | undefined => {
-  if (span === undefined) return "unsupported_type"
-  if (span instanceof WrongShape) return `invalid_field:${span.field}`
   const traceId = text(span.traceId)
   if (traceId === null) return "missing_field:trace_id"
   const spanId = text(span.spanId)
@@ -167,7 +165,7 @@ const mapRequest = (
     for (const { scope, spans = [] } of scopeSpans) {
       for (const span of spans) {
         sink.element?.(index)
-        const reason = mapSpan(span, origin, scope, envelopeTime, message, sink)
+        const reason = isUnreadable(span) ? reasonOf(span) : mapSpan(span, origin, scope, envelopeTime, message, sink)
         if (reason !== undefined) faults.push({ index, reason })
         index++
       }

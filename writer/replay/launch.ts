@@ -1,10 +1,10 @@
 import { Effect, Layer, Runtime, Schema, SchemaIssue } from "effect"
 import { parseHosts } from "../../platform/hosts.ts"
 import { layer as logLayer, logFatal } from "../../platform/log.ts"
-import { ReplayConfig, type WriterConfig } from "../config.ts"
-import { readConfigFile } from "../config-file.ts"
+import { ReplayConfig } from "../config.ts"
+import { readConfiguration } from "../config-file.ts"
 import { configuredProcessor } from "../configured-processor.ts"
-import { type Environment, readEnvironment } from "../environment.ts"
+import type { Environment } from "../environment.ts"
 import { storeLayer } from "../store/layer.ts"
 import { runReplay } from "./run.ts"
 
@@ -76,9 +76,7 @@ export const launchReplay = (options: {
 }) =>
   Effect.gen(function* () {
     const { config: file, environment, flags } = options
-    const read: Effect.Effect<WriterConfig, { readonly message: string }> =
-      file === undefined ? readEnvironment(environment) : readConfigFile(file)
-    const config = yield* read.pipe(Effect.catch(fail("InvalidConfiguration")))
+    const config = yield* readConfiguration(file, environment).pipe(Effect.catch(fail("InvalidConfiguration")))
     const replay = yield* replayConfig(config.replay, flags).pipe(Effect.catch(fail("InvalidConfiguration")))
     const hosts = parseHosts(environment["EVENTSTREAM_HOSTS"])
     const { namespace, name } = config.eventStream
